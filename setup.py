@@ -1,0 +1,33 @@
+"""The package, described by settings.ini: name, version and requirements stand there and nowhere else."""
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+config = ConfigParser(delimiters=["="])
+config.read(here / "settings.ini", encoding="utf-8")
+settings = config["DEFAULT"]
+
+setup(
+    name=settings["lib_name"],
+    version=settings["version"],
+    description=settings["description"],
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author=settings["author"],
+    url=settings["git_url"],
+    keywords=settings["keywords"],
+    license="Apache-2.0",
+    license_files=["LICENSE", "singan_nb/photographs/*.txt"],
+    packages=find_packages(include=["singan_nb", "singan_nb.*"]),
+    package_data={"singan_nb": ["photographs/*"]},
+    python_requires=">=" + settings["min_python"],
+    install_requires=settings["requirements"].split(),
+    entry_points={"console_scripts": settings["console_scripts"].split()},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Education",
+        "Programming Language :: Python :: 3",
+    ],
+)

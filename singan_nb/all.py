@@ -1,0 +1,9 @@
+"""Every public name of the package, for scripts and notebooks: `from singan_nb.all import *`."""
+from singan_nb.images import *
+from singan_nb.wgan import *
+from singan_nb.pyramid import *
+from singan_nb.models import *
+from singan_nb.losses import *
+from singan_nb.scale import *
+from singan_nb.training import *
+from singan_nb.sampling import *

@@ -7,7 +7,7 @@ __all__ = ['PHOTOGRAPHS', 'FORMATS', 'SinGANError', 'ImageError', 'to_tensor', '
            'load_image', 'check_image', 'Picture', 'show_figure', 'images_grid', 'show_images', 'resize',
            'atomic_write', 'save_image']
 
-# %% ../nbs/lessons/00_images.ipynb #eb43dfbe
+# %% ../nbs/lessons/00_images.ipynb #70d8202b
 import base64, contextlib, io, json, os, warnings
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,14 +18,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-# %% ../nbs/lessons/00_images.ipynb #b4beaa53
+# %% ../nbs/lessons/00_images.ipynb #39abff3a
 class SinGANError(ValueError):
     "Something that was given cannot work; the message is one line that says what, why, and what would be right."
 
 class ImageError(SinGANError):
     "A picture that cannot be opened, or a tensor that is not an image."
 
-# %% ../nbs/lessons/00_images.ipynb #30e7139f
+# %% ../nbs/lessons/00_images.ipynb #204afac4
 def to_tensor(
     pixels:np.ndarray, # (H, W, 3), 0 to 255 for integers (65535 for 16 bits), 0 to 1 for floats
 ) -> torch.Tensor: # image, (1, 3, H, W) in [-1, 1]
@@ -34,7 +34,7 @@ def to_tensor(
     x = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)) / top
     return (x*2 - 1).permute(2, 0, 1)[None].contiguous()
 
-# %% ../nbs/lessons/00_images.ipynb #78c67635
+# %% ../nbs/lessons/00_images.ipynb #6e12347b
 def to_pixels(
     image:torch.Tensor, # (1, 3, H, W) or (3, H, W), in [-1, 1]; what lies outside is clipped
 ) -> np.ndarray: # (H, W, 3), uint8, rounded to the nearest grey level
@@ -42,7 +42,7 @@ def to_pixels(
     x = image.detach().float().reshape(image.shape[-3:]).clamp(-1, 1)
     return ((x + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
 
-# %% ../nbs/lessons/00_images.ipynb #ce753e7d
+# %% ../nbs/lessons/00_images.ipynb #fcc61877
 def _flatten(picture):
     "Composite what is transparent onto white, and say so."
     warnings.warn("the picture has transparent parts: they are shown on white", stacklevel=4)
@@ -53,7 +53,7 @@ def _is_transparent(picture):
     if "transparency" in picture.info: return True
     return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") and picture.getchannel("A").getextrema()[0] < 255
 
-# %% ../nbs/lessons/00_images.ipynb #d3e8336c
+# %% ../nbs/lessons/00_images.ipynb #27dabbd4
 def _grey(values):
     "One channel of many-bit or float values as an (H, W, 3) array that `to_tensor` understands."
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and 0 <= values.min() and values.max() <= 1):
@@ -67,7 +67,7 @@ def _rgb_pixels(picture):
     if picture.mode.startswith("I") or picture.mode == "F": return _grey(np.asarray(picture))
     return np.asarray(_flatten(picture) if _is_transparent(picture) else picture.convert("RGB"))
 
-# %% ../nbs/lessons/00_images.ipynb #58f58c9a
+# %% ../nbs/lessons/00_images.ipynb #f5f46567
 def _tiff_pixels(path):
     "A TIFF that Pillow does not read, as an (H, W, 3) array of its own depth."
     import tifffile
@@ -76,7 +76,7 @@ def _tiff_pixels(path):
     if values.ndim == 3 and values.shape[2] in (3, 4): return values[..., :3]
     raise ImageError(f"a TIFF of shape {values.shape} is not one picture")
 
-# %% ../nbs/lessons/00_images.ipynb #cfc8597d
+# %% ../nbs/lessons/00_images.ipynb #c0695d34
 def _open_pixels(path):
     "The pixels of a file, (H, W, 3); one clear error for everything that can be wrong with it."
     if path.is_dir(): raise ImageError(f"{path} is a folder; give a PNG, JPEG, WebP or TIFF file")
@@ -95,7 +95,7 @@ def _open_pixels(path):
         with contextlib.suppress(Exception): return _tiff_pixels(path)
     raise ImageError(f"{path} is not a picture that can be read; give a PNG, JPEG, WebP or TIFF file") from problem
 
-# %% ../nbs/lessons/00_images.ipynb #14a06980
+# %% ../nbs/lessons/00_images.ipynb #9aab5579
 PHOTOGRAPHS = Path(str(files("singan_nb")))/"photographs"
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def bundled_images() -> list: # of `Photograph`
     rows = json.loads((PHOTOGRAPHS/"credits.json").read_text(encoding="utf-8"))
     return [Photograph(path=PHOTOGRAPHS/row.pop("file"), **row) for row in rows]
 
-# %% ../nbs/lessons/00_images.ipynb #df44a72f
+# %% ../nbs/lessons/00_images.ipynb #d1e22926
 def load_image(
     source:str|Path, # name of a bundled photograph, or path of a PNG, JPEG, WebP or TIFF file
 ) -> torch.Tensor: # image, (1, 3, H, W) in [-1, 1]
@@ -125,7 +125,7 @@ def load_image(
     if str(source) in bundled: return to_tensor(_open_pixels(bundled[str(source)]))
     raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
 
-# %% ../nbs/lessons/00_images.ipynb #b7abc98b
+# %% ../nbs/lessons/00_images.ipynb #bd3f8e12
 def check_image(
     image:torch.Tensor, # what should be one image, (1, 3, H, W) in [-1, 1]
     slack:float=1e-3, # how far values may lie outside [-1, 1]
@@ -140,7 +140,7 @@ def check_image(
     if low < -1-slack or high > 1+slack: raise ImageError(f"the image's values go from {low:.4g} to {high:.4g}; they must lie in [-1, 1]")
     return image
 
-# %% ../nbs/lessons/00_images.ipynb #b90e148b
+# %% ../nbs/lessons/00_images.ipynb #a9c18b6f
 class Picture:
     "A PNG with the text that stands for it; Jupyter shows it as a cell's last value."
     def __init__(self,
@@ -154,7 +154,7 @@ class Picture:
 
     def __repr__(self): return f"Picture({self.alt!r})"
 
-# %% ../nbs/lessons/00_images.ipynb #6b1b12fb
+# %% ../nbs/lessons/00_images.ipynb #46c439a8
 def show_figure(
     figure, # matplotlib figure; it is closed
     alt:str, # what it shows, in words
@@ -166,7 +166,7 @@ def show_figure(
     plt.close(figure)
     return Picture(buffer.getvalue(), alt)
 
-# %% ../nbs/lessons/00_images.ipynb #3ce7e025
+# %% ../nbs/lessons/00_images.ipynb #3acb8065
 def _cell(image, height, caption, font):
     "One image with its caption below, as a Pillow picture."
     h, w = image.shape[-2:]
@@ -197,7 +197,7 @@ def images_grid(
     for i, cell in enumerate(cells): sheet.paste(cell, (i%columns*w, i//columns*h))
     return sheet
 
-# %% ../nbs/lessons/00_images.ipynb #c884bc67
+# %% ../nbs/lessons/00_images.ipynb #036475ff
 def show_images(
     images, # tensor (N, 3, H, W) or list of (1, 3, H, W) of any sizes
     captions=None, # list of str, one for each image
@@ -210,7 +210,7 @@ def show_images(
     images_grid(images, captions, columns, height).save(buffer, "PNG", optimize=True)
     return Picture(buffer.getvalue(), alt or ", ".join(captions or ["images"]).replace("\n", " "))
 
-# %% ../nbs/lessons/00_images.ipynb #06fb4fe0
+# %% ../nbs/lessons/00_images.ipynb #5c17d8bd
 def resize(
     image:torch.Tensor, # (N, C, H, W)
     size:tuple, # (H, W) of the result, in pixels
@@ -220,12 +220,12 @@ def resize(
     if tuple(image.shape[-2:]) == tuple(size): return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
 
-# %% ../nbs/lessons/00_images.ipynb #66eab8ff
+# %% ../nbs/lessons/00_images.ipynb #d85a6db7
 @contextlib.contextmanager
 def atomic_write(
     path:str|Path, # final name
 ):
-    "Yield a temporary path beside `path`; on success it is flushed and renamed to `path`, on failure removed."
+    "Yield a temporary path beside `path`; on success it is flushed and renamed to `path`, on failure removed; raises `OSError` that names `path`."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -233,9 +233,10 @@ def atomic_write(
         yield partial
         with open(partial, "rb+") as file: os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error: raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/lessons/00_images.ipynb #1a53a1c2
+# %% ../nbs/lessons/00_images.ipynb #64ab1bec
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 def save_image(

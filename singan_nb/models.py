@@ -4,21 +4,21 @@
 
 # %% auto #0
 __all__ = ['RECONSTRUCTIONS', 'FORMAT_VERSION', 'conv_block', 'conv_stack', 'init_weights', 'Generator', 'Critic', 'Scale',
-           'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'model_path', 'read_tensors']
+           'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'model_path', 'write_tensors', 'read_tensors']
 
-# %% ../nbs/lessons/04_models.ipynb #c5efc4f8
+# %% ../nbs/lessons/04_models.ipynb #8a091eb9
 import hashlib, json
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from .images import SinGANError, atomic_write, resize
 
-# %% ../nbs/lessons/04_models.ipynb #6cbfea97
+# %% ../nbs/lessons/04_models.ipynb #2c6c9d83
 def conv_block(
     channels_in:int, # of the input
     width:int, # channels of the output
@@ -49,7 +49,7 @@ def init_weights(
         if isinstance(module, nn.BatchNorm2d): module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
     return network
 
-# %% ../nbs/lessons/04_models.ipynb #fbd6b150
+# %% ../nbs/lessons/04_models.ipynb #1f233fc6
 class Generator(nn.Module):
     "Residual generator of one scale (paper, equation 3): base + tanh(net(seen))."
     def __init__(self,
@@ -72,7 +72,7 @@ class Generator(nn.Module):
         "The same for an input that brings its own border."
         return base + torch.tanh(self.net(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/04_models.ipynb #9c172835
+# %% ../nbs/lessons/04_models.ipynb #f8032569
 class Critic(nn.Module):
     "Critic of one scale: a score for every patch."
     def __init__(self,
@@ -88,7 +88,7 @@ class Critic(nn.Module):
     ) -> torch.Tensor: # (N, 1, H-2·layers, W-2·layers), higher is more real
         return self.net(image)
 
-# %% ../nbs/lessons/04_models.ipynb #7e325ffd
+# %% ../nbs/lessons/04_models.ipynb #3ca4b657
 RECONSTRUCTIONS = {                       # what the network sees, what its output is added to
     "image":      lambda z, x: (z + x, x),       # the formula, and the official code
     "literal":    lambda z, x: (z, x),           # "0" taken for the network's input
@@ -124,7 +124,7 @@ class Scale(nn.Module):
         z = self.noise_amp*resize(self.z_star, base.shape[-2:])
         return self.generator(*RECONSTRUCTIONS[self.reconstruction](z, base))
 
-# %% ../nbs/lessons/04_models.ipynb #6d9a6bee
+# %% ../nbs/lessons/04_models.ipynb #7a14ab7e
 def seeded(
     seed:int, # of the user
     *purpose, # words and numbers that name the stream
@@ -145,7 +145,7 @@ def white_noise(
     z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device)
     return z.expand(n, 3, *size) if grey else z
 
-# %% ../nbs/lessons/04_models.ipynb #60fa1e7a
+# %% ../nbs/lessons/04_models.ipynb #2a77c0be
 FORMAT_VERSION = 1
 
 class ModelError(SinGANError):
@@ -231,12 +231,9 @@ class SinGAN(nn.Module):
         path:str|Path, # ends in .safetensors
     ) -> Path: # where it was written
         "Write the model as one safetensors file, whole or not at all."
-        path = Path(path)
         about = {"sizes": self.sizes, "reconstruction": [scale.reconstruction for scale in self.scales], "grey_noise": self.grey_noise, "record": self.record}
         metadata = {"format": "singan_nb", "format_version": str(FORMAT_VERSION), "about": json.dumps(about)}
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        with atomic_write(path) as partial: save_file(tensors, partial, metadata)
-        return path
+        return write_tensors(path, self.state_dict(), metadata)
 
     @classmethod
     def load(cls,
@@ -252,7 +249,7 @@ class SinGAN(nn.Module):
         except (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
             raise ModelError(f"{path} is damaged: its tensors and its description do not fit ({str(error).splitlines()[0][:120]})") from None
 
-# %% ../nbs/lessons/04_models.ipynb #f7310a07
+# %% ../nbs/lessons/04_models.ipynb #79e40082
 def enlarge(
     image:torch.Tensor, # (N, 3, H, W)
     size:tuple, # (H, W) of the next scale
@@ -260,7 +257,7 @@ def enlarge(
     "Bring an image to the next scale's size, clipped to [-1, 1]."
     return resize(image, size).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #ebe75fc9
+# %% ../nbs/lessons/04_models.ipynb #54bdb811
 def model_path(
     path:str|Path, # a model file, or the folder of a training run
 ) -> Path: # the model file
@@ -270,6 +267,16 @@ def model_path(
     if file.exists(): return file
     if path.is_dir(): raise ModelError(f"{path} holds no model.safetensors: no scale of the training is finished yet")
     raise ModelError(f"{path}: no such model file or run directory")
+
+def write_tensors(
+    path:str|Path, # ends in .safetensors
+    tensors:dict, # by name
+    metadata:dict, # str to str
+) -> Path: # where it was written
+    "Write tensors as one safetensors file, whole or not at all."
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with atomic_write(path) as partial: partial.write_bytes(save(tensors, metadata))
+    return Path(path)
 
 def read_tensors(
     path:str|Path, # a safetensors file

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['RANGES', 'CHOICES', 'PRESETS', 'LOG', 'ConfigError', 'Config', 'DeviceError', 'pick_device', 'pick_precision',
-           'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'Run', 'read_log', 'Interrupted', 'train']
+           'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'read_config', 'Run', 'read_log',
+           'Interrupted', 'train']
 
-# %% ../nbs/lessons/08_training.ipynb #ad12b394
+# %% ../nbs/lessons/08_training.ipynb #fbc2a0b7
 import csv, dataclasses, io, json, math, signal, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from .images import ImageError, SinGANError, atomic_write, check_image, images_grid, load_image, save_image
-from .models import ModelError, RECONSTRUCTIONS, SinGAN, read_tensors, seeded
+from .images import SinGANError, atomic_write, check_image, images_grid, load_image, save_image
+from . import __version__
+from .models import RECONSTRUCTIONS, SinGAN, read_tensors, seeded, write_tensors
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
-from safetensors.torch import save_file
 
-# %% ../nbs/lessons/08_training.ipynb #23610a44
+# %% ../nbs/lessons/08_training.ipynb #07b6dc3f
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
@@ -81,7 +82,7 @@ class Config:
         "Channels of a scale: doubled every 4 scales, at most max_width."
         return min(self.width*2**(scale//4), max(self.width, self.max_width))
 
-# %% ../nbs/lessons/08_training.ipynb #2219ab60
+# %% ../nbs/lessons/08_training.ipynb #118432a3
 RANGES = {"max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95), "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
           "iters": (1, 10**7), "critic_steps": (1, 100), "generator_steps": (1, 100), "lr": (1e-8, 1), "gp_weight": (0, 1e4), "gp_every": (1, 1000),
           "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
@@ -99,7 +100,7 @@ def _check_number(name, value, low, high, kind):
         raise ConfigError(f"{name}={value!r} must be {'a whole number' if kind is int else 'a number'}")
     if not (math.isfinite(value) and low <= value <= high): raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
-# %% ../nbs/lessons/08_training.ipynb #852f17cd
+# %% ../nbs/lessons/08_training.ipynb #0d8a37a2
 class DeviceError(SinGANError):
     "A device that is not there."
 
@@ -125,7 +126,7 @@ def pick_precision(
     native = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return "bf16" if native else "fp32"
 
-# %% ../nbs/lessons/08_training.ipynb #14d1367c
+# %% ../nbs/lessons/08_training.ipynb #0a697b58
 @dataclass
 class Watch:
     "What a callback sees of a training; reading `losses` waits for the device, so do it rarely."
@@ -173,7 +174,7 @@ class Callback:
     def on_iteration(self, watch:Watch): pass
     def on_scale_end(self, watch:Watch): pass
 
-# %% ../nbs/lessons/08_training.ipynb #e9bf39a9
+# %% ../nbs/lessons/08_training.ipynb #6e9f0f02
 def iteration_cost(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -208,7 +209,7 @@ class ProgressBar(Callback):
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/lessons/08_training.ipynb #ea4eeb8a
+# %% ../nbs/lessons/08_training.ipynb #24c48fce
 def _trainer_tensors(trainer):
     "Everything the next iteration depends on, as tensors by name."
     tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
@@ -216,7 +217,7 @@ def _trainer_tensors(trainer):
         tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
         for i, moments in optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{name}.{i}.{key}": value for key, value in moments.items()}
-    return {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    return tensors
 
 @torch.no_grad()
 def _restore_trainer(trainer, tensors, iteration):
@@ -231,30 +232,37 @@ def _restore_trainer(trainer, tensors, iteration):
             step = tensors[f"adam.{name}.{i}.step"]
             optimizer.state[parameter] = {"step": step.to(parameter.device) if parameter.is_cuda else step, **moments}
 
-# %% ../nbs/lessons/08_training.ipynb #39706d03
+# %% ../nbs/lessons/08_training.ipynb #a1ea9fc6
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
+
+def read_config(
+    folder:str|Path, # of a run
+): # Config, or None if no run was begun there
+    "The configuration that a run was begun with."
+    file = Path(folder)/"config.json"
+    if not file.exists(): return None
+    try: return Config.of(json.loads(file.read_text()))
+    except (ValueError, TypeError, AttributeError) as error: raise RunError(f"{file} is damaged ({error}); begin again in a new folder") from None
 
 class Run:
     "The files of a training in one directory; every write is whole or not there."
     def __init__(self, folder, config, image, resume):
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir(): raise RunError(f"{folder} is a file; give a folder for the run")
-        begun = (self.folder/"config.json").exists()
-        if begun and resume: self._check_same(config, image)
-        elif self.folder.exists() and any(f for f in self.folder.iterdir() if not f.name.endswith(".partial")) and not resume:
+        before = read_config(self.folder) if resume else None
+        if before is not None: self._check_same(before, config, image)
+        elif self.folder.exists() and any(self.folder.iterdir()) and not resume:
             raise RunError(f"{folder} is not empty; go on with it by resuming (--resume), or give a new folder")
         (self.folder/"previews").mkdir(parents=True, exist_ok=True)
-        if not begun:
+        for partial in self.folder.rglob(".*.partial"): partial.unlink()       # left by a kill
+        if before is None:
             save_image(image, self.folder/"image.png")
             with atomic_write(self.folder/"config.json") as file: file.write_text(json.dumps(dataclasses.asdict(config), indent=1))
 
-    def _check_same(self, config, image):
+    def _check_same(self, before, config, image):
         "A run goes on with the photograph and the configuration that it was begun with."
-        try: before = json.loads((self.folder/"config.json").read_text())
-        except ValueError: raise RunError(f"{self.folder}/config.json is damaged; begin again in a new folder") from None
-        now = json.loads(json.dumps(dataclasses.asdict(config)))
-        changed = [f"{name} was {before.get(name)} and is {now[name]}" for name in now if before.get(name) != now[name]]
+        changed = [f"{name} was {getattr(before, name)} and is {value}" for name, value in vars(config).items() if getattr(before, name) != value]
         if changed: raise RunError(f"{self.folder} was begun with other settings ({'; '.join(changed)}); resume with the same, or give a new folder")
         old = load_image(self.folder/"image.png")
         if old.shape != image.shape or (old - image.cpu()).abs().max() > 3/127.5: raise RunError(f"{self.folder} was begun with another photograph; resume with the same, or give a new folder")
@@ -264,7 +272,7 @@ class Run:
         watch.collect()
         self._write_log(watch.rows)
         metadata = {"format": "singan_nb checkpoint", "scale": str(watch.scale), "iteration": str(watch.iteration)}
-        with atomic_write(self.folder/"checkpoint.safetensors") as file: save_file(_trainer_tensors(watch.trainer), file, metadata)
+        write_tensors(self.folder/"checkpoint.safetensors", _trainer_tensors(watch.trainer), metadata)
 
     def save_model(self, watch):
         "The model of all finished scales, and a preview."
@@ -296,7 +304,7 @@ def read_log(
     if not file.exists(): return []
     with open(file, newline="") as lines: return [(int(r[0]), int(r[1]), *map(float, r[2:])) for r in list(csv.reader(lines))[1:]]
 
-# %% ../nbs/lessons/08_training.ipynb #71e45262
+# %% ../nbs/lessons/08_training.ipynb #2b77afd6
 class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
@@ -313,7 +321,7 @@ def _deferred_interrupt(watch):
     try: yield
     finally: signal.signal(signal.SIGINT, before)
 
-# %% ../nbs/lessons/08_training.ipynb #b456cac4
+# %% ../nbs/lessons/08_training.ipynb #227d45a7
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     config:Config=None, # hyperparameters; the paper's by default
@@ -348,7 +356,7 @@ def train(
     if watch.stopped == "interrupt": raise Interrupted(_where(watch, run), model)
     return model.eval()
 
-# %% ../nbs/lessons/08_training.ipynb #747f6bab
+# %% ../nbs/lessons/08_training.ipynb #f50355a5
 def _trainer(model, real, config, previous, device):
     "The trainer of the next scale, with the configuration opened into what it needs."
     names = ("layers iters critic_steps generator_steps lr betas gp_weight gp_every penalty rec_weight noise_weight z_star reconstruction critic_norm seed").split()
@@ -367,7 +375,7 @@ def _previous(checkpoint, model, config):
 
 def _train_scale(watch, run, callbacks, save_every):
     "Run one scale to its end, or until it is stopped, and append it to the model."
-    trainer, saved = watch.trainer, time.monotonic()
+    trainer, begin, saved = watch.trainer, time.monotonic(), time.monotonic()
     if run: run.save(watch)
     for callback in callbacks: callback.on_scale_begin(watch)
     while trainer.iteration < trainer.iters and not watch.stopped:
@@ -379,9 +387,18 @@ def _train_scale(watch, run, callbacks, save_every):
     if run: run.save(watch)
     watch.collect()
     if trainer.iteration: watch.model.scales.append(trainer.frozen())
+    watch.model.record = _record(watch, time.monotonic() - begin)
     if watch.stopped and trainer.iteration < trainer.iters: return
     if run: run.save_model(watch)
     for callback in callbacks: callback.on_scale_end(watch)
+
+def _record(watch, seconds):
+    "What a model remembers about its training; seconds count since the last resume of each scale."
+    device = watch.model.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
+    before = watch.model.record.get("seconds", [])[:watch.scale]
+    return dict(config={**dataclasses.asdict(watch.config), "betas": list(watch.config.betas)}, seconds=[*before, round(seconds, 2)], device=name,
+                precision=pick_precision(watch.config.precision, device), torch=torch.__version__, singan_nb=__version__)
 
 def _where(watch, run):
     "Where a training was stopped, and how to go on."

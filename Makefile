@@ -1,0 +1,54 @@
+# Each target sets up what it needs from nothing and may be repeated.
+PYTHON ?= python3
+BIN     = .venv/bin
+PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
+
+.PHONY: demo test lint notebooks export readme lab hooks clean
+
+demo: .venv/library  ## train on a bundled photograph (about two minutes on two CPU cores) and leave pictures
+	@echo "== training a SinGAN on the bundled photograph 'dunes'"
+	$(BIN)/singan train dunes --out demo/dunes --preset class --resume
+	@echo "== drawing samples"
+	$(BIN)/singan sample demo/dunes -n 11 --seed 1 --grid --out demo/dunes/samples
+	$(BIN)/singan sample demo/dunes -n 2 --seed 1 --width 200 --out demo/dunes/panoramas
+	@echo "== done: open demo/dunes/samples/grid.png"
+
+test: lint notebooks  ## everything: style, notebooks, tests
+	@echo "== tests"
+	$(BIN)/python -m pytest -q tests
+
+lint: .venv/develop
+	@echo "== style"
+	$(BIN)/ruff check singan_nb tests scripts setup.py
+
+notebooks: .venv/develop  ## run every notebook top to bottom, with few iterations
+	@echo "== notebooks (each with few iterations)"
+	LESSON_ITERS=20 OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
+
+export: .venv/develop  ## after editing notebooks: library and README from them, notebooks cleaned
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/python scripts/make_readme.py
+
+lab: .venv/develop  ## open the course
+	$(BIN)/jupyter lab nbs/index.ipynb
+
+hooks: .venv/develop  ## git hooks that keep notebooks clean and mergeable
+	$(BIN)/nbdev_install_hooks
+
+clean:  ## remove what these targets made
+	rm -rf .venv demo build *.egg-info
+
+.venv/bin/pip:
+	@echo "== making .venv"
+	$(PYTHON) -m venv .venv
+
+.venv/library: .venv/bin/pip settings.ini setup.py requirements/constraints.txt
+	@echo "== installing the library (PyTorch is large: the first time takes minutes)"
+	$(PIP) -e .
+	@touch $@
+
+.venv/develop: .venv/library requirements/dev.txt
+	@echo "== installing development tools"
+	$(PIP) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,43 @@
+"""Small things that several tests need."""
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from singan_nb.all import Config, load_image, train
+
+TINY = dict(max_size=48, min_size=18, width=8, iters=6)
+
+
+@pytest.fixture(scope="session")
+def dunes():
+    return load_image("dunes")
+
+
+@pytest.fixture
+def tiny():
+    "A configuration that trains in a second: three scales of 18, 23 and 30 pixels."
+    return Config.preset("class", **TINY)
+
+
+@pytest.fixture(scope="session")
+def model(dunes):
+    "A model of three scales, hardly trained."
+    return train(dunes, Config.preset("class", **TINY), progress=False)
+
+
+@pytest.fixture(scope="session")
+def singan():
+    "Run the command in a process of its own; returns the finished process."
+    def run(*arguments, **options):
+        environment = {**os.environ, **options.pop("env", {})}
+        return subprocess.run([sys.executable, "-m", "singan_nb", *map(str, arguments)], capture_output=True, text=True, env=environment, **options)
+    return run
+
+
+def same_weights(a, b):
+    "Are two models equal bit for bit?"
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

@@ -1,0 +1,164 @@
+"""Training: refusals, interrupts, resuming, and what a full disk leaves behind."""
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import TINY, same_weights
+
+import singan_nb.images
+from singan_nb.all import (Callback, Config, ConfigError, DeviceError, ImageError, Interrupted, RunError, SinGAN, SinGANError, load_image, read_log, rmse, train)
+from singan_nb.scale import ScaleTrainer
+
+
+class StopAt(Callback):
+    def __init__(self, scale, iteration, act): self.at, self.act = (scale, iteration), act
+    def on_iteration(self, watch):
+        if (watch.scale, watch.iteration) == self.at: self.act(watch)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_resumed_equals_uninterrupted(tmp_path, dunes, tiny, precision):
+    tiny = replace(tiny, precision=precision, critic_steps=2, gp_every=3)
+    straight = train(dunes, tiny, progress=False)
+    for at in ((0, 1), (0, 6), (1, 5), (2, 2)):
+        train(dunes, tiny, tmp_path/"run", resume=True, progress=False, callbacks=[StopAt(*at, lambda watch: watch.stop())])
+    resumed = train(dunes, tiny, tmp_path/"run", resume=True, progress=False)
+    assert same_weights(straight, resumed) and same_weights(straight, SinGAN.load(tmp_path/"run"))
+    assert [row[:2] for row in read_log(tmp_path/"run")] == [(k, i) for k in range(3) for i in range(6)]
+
+
+def test_same_seed_same_model_other_seed_another(dunes, tiny):
+    assert same_weights(train(dunes, tiny, progress=False), train(dunes, tiny, progress=False))
+    assert not same_weights(train(dunes, tiny, progress=False), train(dunes, replace(tiny, seed=1), progress=False))
+
+
+def test_interrupt_keeps_what_is_done(tmp_path, dunes, tiny):
+    interrupt = StopAt(1, 3, lambda watch: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match="scale 1 .* iteration 3 of 6.*--resume") as stop:
+        train(dunes, tiny, tmp_path/"run", progress=False, callbacks=[interrupt])
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(stop.value.model.scales) == 2 and len(SinGAN.load(tmp_path/"run").scales) == 1
+    assert same_weights(train(dunes, tiny, progress=False), train(dunes, tiny, tmp_path/"run", resume=True, progress=False))
+
+
+def test_trains_in_a_thread(dunes, tiny):
+    models = []
+    thread = threading.Thread(target=lambda: models.append(train(dunes, tiny, progress=False)))
+    thread.start(); thread.join(120)
+    assert len(models[0].scales) == 3
+
+
+def test_callbacks_see_every_step(dunes, tiny):
+    seen = []
+    class Record(Callback):
+        def on_scale_begin(self, watch): seen.append(("begin", watch.scale))
+        def on_iteration(self, watch): seen.append(watch.losses["reconstruction"])
+        def on_scale_end(self, watch): seen.append(("end", len(watch.preview())))
+    train(dunes, tiny, progress=False, callbacks=[Record()])
+    assert seen[0] == ("begin", 0) and seen[7] == ("end", 5) and len(seen) == 3*(6 + 2)
+    assert all(isinstance(x, float) and x > 0 for x in seen if not isinstance(x, tuple))
+
+
+def test_finished_run_is_not_trained_again(tmp_path, dunes, tiny):
+    model = train(dunes, tiny, tmp_path/"run", progress=False)
+    stamp = (tmp_path/"run"/"checkpoint.safetensors").stat().st_mtime_ns
+    assert same_weights(model, train(dunes, tiny, tmp_path/"run", resume=True, progress=False))
+    assert (tmp_path/"run"/"checkpoint.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_run_directory_holds_what_the_design_says(tmp_path, dunes, tiny):
+    train(dunes, tiny, tmp_path/"run", progress=False)
+    assert sorted(p.name for p in (tmp_path/"run").iterdir()) == ["checkpoint.safetensors", "config.json", "image.png", "log.csv", "model.safetensors", "previews"]
+    assert (tmp_path/"run"/"log.csv").read_text().startswith("scale,iteration,")
+
+
+def test_refusals(tmp_path, dunes, tiny):
+    train(dunes, replace(tiny, iters=1), tmp_path/"run", progress=False)
+    refused = [(RunError, "not empty", dict(out=tmp_path/"run")), (RunError, "other settings .iters was 1 and is 6", dict(out=tmp_path/"run", resume=True)),
+               (RunError, "is a file", dict(out=tmp_path/"run"/"config.json")), (DeviceError, "not there", dict(device="cuda:99")), (DeviceError, "not there", dict(device="abacus"))]
+    for kind, words, arguments in refused:
+        with pytest.raises(kind, match=words): train(dunes, tiny, progress=False, **arguments)
+    with pytest.raises(RunError, match="another photograph"): train(load_image("boats"), replace(tiny, iters=1), tmp_path/"run", resume=True, progress=False)
+    (tmp_path/"run"/"config.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"): train(dunes, tiny, tmp_path/"run", resume=True, progress=False)
+
+
+@pytest.mark.parametrize("image, words", [
+    (torch.full((1, 3, 50, 50), float("nan")), "NaN"), (torch.zeros(1, 3, 10, 200), "smaller than min_size"), (torch.zeros(1, 3, 1, 200), "smaller than min_size"),
+    (torch.zeros(2, 3, 50, 50), "shape"), (torch.zeros(1, 1, 50, 50), "shape"), (torch.full((1, 3, 50, 50), 200.), r"\[-1, 1\]")])
+def test_images_that_cannot_be_trained_on(tmp_path, image, words):
+    with pytest.raises(SinGANError, match=words): train(image, Config.preset("class"), tmp_path/"run", progress=False)
+    assert not (tmp_path/"run").exists()
+
+
+@pytest.mark.parametrize("field, value", [("iters", 0), ("iters", 1.5), ("lr", float("nan")), ("lr", 0), ("scale_factor", 1.), ("width", -3), ("layers", 1), ("betas", (.5, 1.)),
+                                          ("gp_weight", -1), ("penalty", "patch"), ("z_star", "new"), ("precision", "fp8"), ("seed", "x"), ("critic_norm", "no"), ("max_size", 10**6)])
+def test_config_names_what_cannot_work(field, value):
+    with pytest.raises(ConfigError, match=field): Config(**{field: value})
+
+
+def test_constant_colour_trains(tiny):
+    "Nothing to learn, and nothing that breaks: a grey wall gives grey walls."
+    wall = torch.full((1, 3, 40, 60), .25)
+    model = train(wall, replace(tiny, iters=60), progress=False)
+    assert all(torch.isfinite(v).all() for v in model.state_dict().values())
+    assert rmse(model.reconstruct(), model.image) < .2
+
+
+@pytest.mark.parametrize("choice", [dict(z_star="fixed"), dict(coarse_noise="rgb"), dict(penalty="sample"), dict(critic_norm=False), dict(reconstruction="literal"), dict(reconstruction="zero_image")])
+def test_every_choice_changes_the_result(dunes, tiny, choice):
+    a, b = (train(dunes, replace(tiny, max_size=40, **c), progress=False) for c in ({}, choice))
+    assert len(a.scales) == len(b.scales) and not torch.equal(a.reconstruct(), b.reconstruct())
+
+
+def test_starts_from_the_scale_below_when_widths_match(dunes):
+    model, real = SinGAN(dunes), torch.zeros(1, 3, 20, 20)
+    below = ScaleTrainer(model, real, width=8)
+    pair = below.scale.generator, below.critic
+    model.scales.append(below.frozen())
+    start = lambda width: ScaleTrainer(model, torch.zeros(1, 3, 26, 26), width=width, previous=pair, seed=5).scale.generator
+    assert torch.equal(start(8).net[0][0].weight, pair[0].net[0][0].weight)
+    assert start(16).net[0][0].weight.shape[0] == 16
+
+
+def test_steps_of_the_learning_rate(dunes):
+    trainer = ScaleTrainer(SinGAN(dunes), torch.zeros(1, 3, 20, 20), width=4, iters=10, lr=1e-3)
+    rates = []
+    for _ in range(10): trainer.step(); rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+    assert rates == [1e-3]*8 + [1e-4]*2
+
+
+def test_full_disk_leaves_the_last_checkpoint_whole(tmp_path, dunes, tiny, monkeypatch):
+    real_fsync, writes = os.fsync, []
+    def full(descriptor):
+        writes.append(1)
+        if len(writes) > 7: raise OSError(28, "No space left on device")
+        real_fsync(descriptor)
+    monkeypatch.setattr(singan_nb.images.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error: train(dunes, tiny, tmp_path/"run", progress=False)
+    assert str(tmp_path) in str(error.value.filename)
+    monkeypatch.undo()
+    assert not list((tmp_path/"run").rglob("*.partial"))
+    assert same_weights(train(dunes, tiny, progress=False), train(dunes, tiny, tmp_path/"run", resume=True, progress=False))
+
+
+def test_a_disk_that_refuses_large_files(tmp_path):
+    "A real refusal by the kernel: no file may grow beyond 20 kB."
+    def limit(): resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    command = [sys.executable, "-m", "singan_nb", "train", "dunes", "--out", tmp_path/"run", "--preset", "class", "--iters", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
+    assert done.returncode == 2 and "File too large" in done.stderr.splitlines()[-1]
+    assert not list((tmp_path/"run").rglob("*.partial")) and not (tmp_path/"run"/"checkpoint.safetensors").exists()
+
+
+def test_presets_need_the_fields_they_name():
+    assert Config.preset("class").max_size == 64 and Config.preset("fast").max_size == 250 and TINY["iters"] == 6
+    with pytest.raises(ConfigError, match="paper, fast, class"): Config.preset("slow")
+    with pytest.raises(ImageError): load_image("no such photograph")

@@ -6,7 +6,7 @@
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
            'machine_name', 'quality_row', 'open_results', 'quality', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #ce6dedda
+# %% ../nbs/practice/22_scripts.ipynb #f2da72b9
 import glob, json, platform, sys, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -24,20 +24,20 @@ from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
 from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #5b2555df
+# %% ../nbs/practice/22_scripts.ipynb #6c16d508
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 @app.callback(invoke_without_command=True)
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #50999334
+# %% ../nbs/practice/22_scripts.ipynb #0706796e
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #07e304e9
+# %% ../nbs/practice/22_scripts.ipynb #f8dd5277
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -67,7 +67,7 @@ def train_command(
         raise typer.Exit(130) from None
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #88d0b5bd
+# %% ../nbs/practice/22_scripts.ipynb #eeaab266
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -104,7 +104,7 @@ def sample_command(
     if grid: save_image(images_grid(shown, ["photograph"] + [f"sample {i}" for i in range(len(shown) - 1)], 4, 160), out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #be5e2ec2
+# %% ../nbs/practice/22_scripts.ipynb #73e591f4
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -119,7 +119,7 @@ def info(
     for s in scales: print(f"  scale {s['scale']}: {s['height']:4} × {s['width']:<4} {s['channels']:4} channels, noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #58705393
+# %% ../nbs/practice/22_scripts.ipynb #65ea2689
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -134,7 +134,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #307ca29b
+# %% ../nbs/practice/22_scripts.ipynb #566dc8ab
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None, count=len(values))
@@ -153,7 +153,7 @@ def _as_json(scores, names, layer):
     return json.dumps(dict(sifid=_summary(scores["sifid"]), swd=_summary(scores["swd"]), diversity=scores["diversity"], layer=layer,
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1], notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #eafd1ff2
+# %% ../nbs/practice/22_scripts.ipynb #a2005a2b
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -176,7 +176,7 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #ccca1adf
+# %% ../nbs/practice/22_scripts.ipynb #eec23185
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -206,7 +206,7 @@ def quality_row(
     row = dict(seconds=round(seconds, 1), scales=len(model.scales), height=image.shape[-2], width=image.shape[-1], rmse=rmse(reconstruction, image)/2, starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #94759ce9
+# %% ../nbs/practice/22_scripts.ipynb #50f46390
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -225,7 +225,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #cd283f17
+# %% ../nbs/practice/22_scripts.ipynb #7f93cea2
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -247,7 +247,7 @@ def quality(
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #e7cf777a
+# %% ../nbs/practice/22_scripts.ipynb #51584505
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -263,7 +263,7 @@ def _measure_all(out, results, names, configs, number, device):
                 save_image(images_grid(pictures, captions, height=110), out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #7a9967a0
+# %% ../nbs/practice/22_scripts.ipynb #aa4e81c5
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

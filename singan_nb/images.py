@@ -4,28 +4,30 @@
 
 # %% auto #0
 __all__ = ['PHOTOGRAPHS', 'FORMATS', 'SinGANError', 'ImageError', 'to_tensor', 'to_pixels', 'Photograph', 'bundled_images',
-           'load_image', 'check_image', 'Picture', 'show_figure', 'images_grid', 'show_images', 'resize',
-           'atomic_write', 'save_image']
+           'load_image', 'check_image', 'Picture', 'show_figure', 'caption_font', 'images_grid', 'show_images',
+           'resize', 'atomic_write', 'save_image']
 
-# %% ../nbs/lessons/00_images.ipynb #70d8202b
+# %% ../nbs/lessons/00_images.ipynb #ab2d126e
 import base64, contextlib, io, json, os, warnings
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-# %% ../nbs/lessons/00_images.ipynb #39abff3a
+# %% ../nbs/lessons/00_images.ipynb #2bf0042e
 class SinGANError(ValueError):
-    "Something that was given cannot work; the message is one line that says what, why, and what would be right."
+    ("Something that was given cannot work; "
+     "the message is one line that says what, why, and what would be right.")
 
 class ImageError(SinGANError):
     "A picture that cannot be opened, or a tensor that is not an image."
 
-# %% ../nbs/lessons/00_images.ipynb #204afac4
+# %% ../nbs/lessons/00_images.ipynb #195b3601
 def to_tensor(
     pixels:np.ndarray, # (H, W, 3), 0 to 255 for integers (65535 for 16 bits), 0 to 1 for floats
 ) -> torch.Tensor: # image, (1, 3, H, W) in [-1, 1]
@@ -34,7 +36,7 @@ def to_tensor(
     x = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)) / top
     return (x*2 - 1).permute(2, 0, 1)[None].contiguous()
 
-# %% ../nbs/lessons/00_images.ipynb #6e12347b
+# %% ../nbs/lessons/00_images.ipynb #ae96f7ff
 def to_pixels(
     image:torch.Tensor, # (1, 3, H, W) or (3, H, W), in [-1, 1]; what lies outside is clipped
 ) -> np.ndarray: # (H, W, 3), uint8, rounded to the nearest grey level
@@ -42,7 +44,7 @@ def to_pixels(
     x = image.detach().float().reshape(image.shape[-3:]).clamp(-1, 1)
     return ((x + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
 
-# %% ../nbs/lessons/00_images.ipynb #fcc61877
+# %% ../nbs/lessons/00_images.ipynb #146eb9ca
 def _flatten(picture):
     "Composite what is transparent onto white, and say so."
     warnings.warn("the picture has transparent parts: they are shown on white", stacklevel=4)
@@ -53,7 +55,7 @@ def _is_transparent(picture):
     if "transparency" in picture.info: return True
     return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") and picture.getchannel("A").getextrema()[0] < 255
 
-# %% ../nbs/lessons/00_images.ipynb #27dabbd4
+# %% ../nbs/lessons/00_images.ipynb #a552f5bc
 def _grey(values):
     "One channel of many-bit or float values as an (H, W, 3) array that `to_tensor` understands."
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and 0 <= values.min() and values.max() <= 1):
@@ -67,7 +69,7 @@ def _rgb_pixels(picture):
     if picture.mode.startswith("I") or picture.mode == "F": return _grey(np.asarray(picture))
     return np.asarray(_flatten(picture) if _is_transparent(picture) else picture.convert("RGB"))
 
-# %% ../nbs/lessons/00_images.ipynb #f5f46567
+# %% ../nbs/lessons/00_images.ipynb #b2d64704
 def _tiff_pixels(path):
     "A TIFF that Pillow does not read, as an (H, W, 3) array of its own depth."
     import tifffile
@@ -76,7 +78,7 @@ def _tiff_pixels(path):
     if values.ndim == 3 and values.shape[2] in (3, 4): return values[..., :3]
     raise ImageError(f"a TIFF of shape {values.shape} is not one picture")
 
-# %% ../nbs/lessons/00_images.ipynb #c0695d34
+# %% ../nbs/lessons/00_images.ipynb #b6991380
 def _open_pixels(path):
     "The pixels of a file, (H, W, 3); one clear error for everything that can be wrong with it."
     if path.is_dir(): raise ImageError(f"{path} is a folder; give a PNG, JPEG, WebP or TIFF file")
@@ -85,7 +87,8 @@ def _open_pixels(path):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture: return _rgb_pixels(picture)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise ImageError(f"{path} unpacks to more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first") from None
+        raise ImageError(
+            f"{path} unpacks to more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first") from None
     except UnidentifiedImageError as error: problem = error
     except PermissionError: raise ImageError(f"{path} may not be read; check its permissions") from None
     except ImageError as error: raise ImageError(f"{path}: {error}") from None
@@ -93,9 +96,10 @@ def _open_pixels(path):
         raise ImageError(f"{path} is damaged ({error}); save or download it again") from None
     if path.suffix.lower() in (".tif", ".tiff"):
         with contextlib.suppress(Exception): return _tiff_pixels(path)
-    raise ImageError(f"{path} is not a picture that can be read; give a PNG, JPEG, WebP or TIFF file") from problem
+    raise ImageError(
+        f"{path} is not a picture that can be read; give a PNG, JPEG, WebP or TIFF file") from problem
 
-# %% ../nbs/lessons/00_images.ipynb #9aab5579
+# %% ../nbs/lessons/00_images.ipynb #5904f1ab
 PHOTOGRAPHS = Path(str(files("singan_nb")))/"photographs"
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def bundled_images() -> list: # of `Photograph`
     rows = json.loads((PHOTOGRAPHS/"credits.json").read_text(encoding="utf-8"))
     return [Photograph(path=PHOTOGRAPHS/row.pop("file"), **row) for row in rows]
 
-# %% ../nbs/lessons/00_images.ipynb #d1e22926
+# %% ../nbs/lessons/00_images.ipynb #e90d0b77
 def load_image(
     source:str|Path, # name of a bundled photograph, or path of a PNG, JPEG, WebP or TIFF file
 ) -> torch.Tensor: # image, (1, 3, H, W) in [-1, 1]
@@ -125,22 +129,26 @@ def load_image(
     if str(source) in bundled: return to_tensor(_open_pixels(bundled[str(source)]))
     raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
 
-# %% ../nbs/lessons/00_images.ipynb #bd3f8e12
+# %% ../nbs/lessons/00_images.ipynb #0662ed26
 def check_image(
     image:torch.Tensor, # what should be one image, (1, 3, H, W) in [-1, 1]
     slack:float=1e-3, # how far values may lie outside [-1, 1]
 ) -> torch.Tensor: # the same
     "Return `image` if it is one; raises `ImageError` saying what it is instead."
-    if not torch.is_tensor(image): raise ImageError(f"an image must be a tensor (1, 3, H, W), not {type(image).__name__}; see load_image")
+    if not torch.is_tensor(image):
+        raise ImageError(f"an image must be a tensor (1, 3, H, W), not {type(image).__name__}; see load_image")
     if image.ndim != 4 or image.shape[:2] != (1, 3) or 0 in image.shape:
         raise ImageError(f"an image must have the shape (1, 3, H, W), not {tuple(image.shape)}")
-    if not image.is_floating_point(): raise ImageError(f"an image must hold floats in [-1, 1], not {image.dtype}")
-    if not torch.isfinite(image).all(): raise ImageError("the image holds NaN or infinite values; all must lie in [-1, 1]")
+    if not image.is_floating_point():
+        raise ImageError(f"an image must hold floats in [-1, 1], not {image.dtype}")
+    if not torch.isfinite(image).all():
+        raise ImageError("the image holds NaN or infinite values; all must lie in [-1, 1]")
     low, high = image.min().item(), image.max().item()
-    if low < -1-slack or high > 1+slack: raise ImageError(f"the image's values go from {low:.4g} to {high:.4g}; they must lie in [-1, 1]")
+    if low < -1-slack or high > 1+slack:
+        raise ImageError(f"the image's values go from {low:.4g} to {high:.4g}; they must lie in [-1, 1]")
     return image
 
-# %% ../nbs/lessons/00_images.ipynb #a9c18b6f
+# %% ../nbs/lessons/00_images.ipynb #4f07f249
 class Picture:
     "A PNG with the text that stands for it; Jupyter shows it as a cell's last value."
     def __init__(self,
@@ -150,11 +158,12 @@ class Picture:
 
     def _repr_html_(self):
         alt = self.alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-        return f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{base64.b64encode(self.png).decode()}">'
+        return (f'<img alt="{alt}" style="max-width:100%" '
+                f'src="data:image/png;base64,{base64.b64encode(self.png).decode()}">')
 
     def __repr__(self): return f"Picture({self.alt!r})"
 
-# %% ../nbs/lessons/00_images.ipynb #46c439a8
+# %% ../nbs/lessons/00_images.ipynb #430c44c2
 def show_figure(
     figure, # matplotlib figure; it is closed
     alt:str, # what it shows, in words
@@ -166,19 +175,28 @@ def show_figure(
     plt.close(figure)
     return Picture(buffer.getvalue(), alt)
 
-# %% ../nbs/lessons/00_images.ipynb #3acb8065
+# %% ../nbs/lessons/00_images.ipynb #db1e2b74
+def caption_font(
+    size:int=16, # in pixels
+):
+    "DejaVu Sans, which knows × and σ; it comes with matplotlib."
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf"), size)
+
 def _cell(image, height, caption, font):
     "One image with its caption below, as a Pillow picture."
     h, w = image.shape[-2:]
     picture = Image.fromarray(to_pixels(image))
-    picture = picture.resize((max(1, round(w*height/h)), height), Image.NEAREST if height >= h else Image.LANCZOS)
+    picture = picture.resize((max(1, round(w*height/h)), height),
+                             Image.NEAREST if height >= h else Image.LANCZOS)
     lines = caption.split("\n") if caption else []
     width = max([picture.width] + [round(font.getlength(line)) for line in lines])
     cell = Image.new("RGB", (width, height + 20*len(lines)), "white")
     cell.paste(picture, (0, 0))
-    for i, line in enumerate(lines): ImageDraw.Draw(cell).text((0, height + 1 + 20*i), line, fill="black", font=font)
+    for i, line in enumerate(lines):
+        ImageDraw.Draw(cell).text((0, height + 1 + 20*i), line, fill="black", font=font)
     return cell
 
+# %% ../nbs/lessons/00_images.ipynb #ef93a313
 def images_grid(
     images, # tensor (N, 3, H, W) or list of (1, 3, H, W) of any sizes
     captions=None, # list of str, one for each image; may hold line breaks
@@ -189,7 +207,7 @@ def images_grid(
     images = [image.reshape(1, *image.shape[-3:]) for image in images]
     if not images: raise ImageError("there are no images to show")
     captions, columns = captions or [""]*len(images), columns or len(images)
-    height, font, gap = height or max(i.shape[-2] for i in images), ImageFont.load_default(size=16), 8
+    height, font, gap = height or max(i.shape[-2] for i in images), caption_font(16), 8
     cells = [_cell(image, height, caption, font) for image, caption in zip(images, captions)]
     w, h = max(c.width for c in cells) + gap, max(c.height for c in cells) + gap
     rows = -(-len(cells)//columns)
@@ -197,7 +215,7 @@ def images_grid(
     for i, cell in enumerate(cells): sheet.paste(cell, (i%columns*w, i//columns*h))
     return sheet
 
-# %% ../nbs/lessons/00_images.ipynb #036475ff
+# %% ../nbs/lessons/00_images.ipynb #b1e9cb3e
 def show_images(
     images, # tensor (N, 3, H, W) or list of (1, 3, H, W) of any sizes
     captions=None, # list of str, one for each image
@@ -210,7 +228,7 @@ def show_images(
     images_grid(images, captions, columns, height).save(buffer, "PNG", optimize=True)
     return Picture(buffer.getvalue(), alt or ", ".join(captions or ["images"]).replace("\n", " "))
 
-# %% ../nbs/lessons/00_images.ipynb #5c17d8bd
+# %% ../nbs/lessons/00_images.ipynb #7668aed2
 def resize(
     image:torch.Tensor, # (N, C, H, W)
     size:tuple, # (H, W) of the result, in pixels
@@ -220,12 +238,13 @@ def resize(
     if tuple(image.shape[-2:]) == tuple(size): return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
 
-# %% ../nbs/lessons/00_images.ipynb #d85a6db7
+# %% ../nbs/lessons/00_images.ipynb #c3b741c3
 @contextlib.contextmanager
 def atomic_write(
     path:str|Path, # final name
 ):
-    "Yield a temporary path beside `path`; on success it is flushed and renamed to `path`, on failure removed; raises `OSError` that names `path`."
+    ("Yield a temporary path beside `path`; on success it is flushed and renamed to `path`, "
+     "on failure removed; raises `OSError` that names `path`.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -236,7 +255,7 @@ def atomic_write(
     except OSError as error: raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/lessons/00_images.ipynb #64ab1bec
+# %% ../nbs/lessons/00_images.ipynb #81588e04
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 def save_image(
@@ -245,10 +264,12 @@ def save_image(
 ) -> Path: # where it was written
     "Write one image, whole or not at all."
     path = Path(path)
-    if path.suffix.lower() not in FORMATS: raise ImageError(f"{path}: the suffix must be one of {' '.join(FORMATS)}")
+    if path.suffix.lower() not in FORMATS:
+        raise ImageError(f"{path}: the suffix must be one of {' '.join(FORMATS)}")
     if torch.is_tensor(image):
         if image.shape[-3:-2] != (3,) or image.shape[:-3] not in ((), (1,)):
-            raise ImageError(f"save_image writes one image (1, 3, H, W), not {tuple(image.shape)}; see images_grid for several")
+            raise ImageError(f"save_image writes one image (1, 3, H, W), not {tuple(image.shape)}; "
+                             "see images_grid for several")
         image = Image.fromarray(to_pixels(image))
     with atomic_write(path) as partial: image.save(partial, FORMATS[path.suffix.lower()], quality=95)
     return path

@@ -6,7 +6,7 @@
 __all__ = ['RECONSTRUCTIONS', 'FORMAT_VERSION', 'conv_block', 'conv_stack', 'init_weights', 'Generator', 'Critic', 'Scale',
            'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'model_path', 'write_tensors', 'read_tensors']
 
-# %% ../nbs/lessons/04_models.ipynb #8a091eb9
+# %% ../nbs/lessons/04_models.ipynb #5ea1f8ea
 import hashlib, json
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from torch import nn
 
 from .images import SinGANError, atomic_write, resize
 
-# %% ../nbs/lessons/04_models.ipynb #2c6c9d83
+# %% ../nbs/lessons/04_models.ipynb #f64fd4d7
 def conv_block(
     channels_in:int, # of the input
     width:int, # channels of the output
@@ -38,6 +38,7 @@ def conv_stack(
     blocks = [conv_block(3 if i == 0 else width, width, norm) for i in range(layers - 1)]
     return nn.Sequential(*blocks, nn.Conv2d(width, channels_out, 3))
 
+# %% ../nbs/lessons/04_models.ipynb #a987bb5a
 @torch.no_grad()
 def init_weights(
     network:nn.Module, # changed in place
@@ -45,11 +46,13 @@ def init_weights(
 ) -> nn.Module: # the same network
     "Convolutions from N(0, 0.02), scales of normalizations from N(1, 0.02), biases 0."
     for module in network.modules():
-        if isinstance(module, nn.Conv2d): module.weight.normal_(0, .02, generator=generator); module.bias.zero_()
-        if isinstance(module, nn.BatchNorm2d): module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
+        if isinstance(module, nn.Conv2d):
+            module.weight.normal_(0, .02, generator=generator); module.bias.zero_()
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
     return network
 
-# %% ../nbs/lessons/04_models.ipynb #1f233fc6
+# %% ../nbs/lessons/04_models.ipynb #b1ec51e6
 class Generator(nn.Module):
     "Residual generator of one scale (paper, equation 3): base + tanh(net(seen))."
     def __init__(self,
@@ -72,7 +75,7 @@ class Generator(nn.Module):
         "The same for an input that brings its own border."
         return base + torch.tanh(self.net(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/04_models.ipynb #f8032569
+# %% ../nbs/lessons/04_models.ipynb #02f5c380
 class Critic(nn.Module):
     "Critic of one scale: a score for every patch."
     def __init__(self,
@@ -88,13 +91,14 @@ class Critic(nn.Module):
     ) -> torch.Tensor: # (N, 1, H-2·layers, W-2·layers), higher is more real
         return self.net(image)
 
-# %% ../nbs/lessons/04_models.ipynb #3ca4b657
+# %% ../nbs/lessons/04_models.ipynb #2497b32a
 RECONSTRUCTIONS = {                       # what the network sees, what its output is added to
     "image":      lambda z, x: (z + x, x),       # the formula, and the official code
     "literal":    lambda z, x: (z, x),           # "0" taken for the network's input
     "zero_image": lambda z, x: (z + x, 0*x),     # nothing to add to
 }
 
+# %% ../nbs/lessons/04_models.ipynb #bb6f0db6
 class Scale(nn.Module):
     "A generator with its noise amplitude and its reconstruction noise."
     def __init__(self,
@@ -106,7 +110,8 @@ class Scale(nn.Module):
     ):
         super().__init__()
         if reconstruction not in RECONSTRUCTIONS:
-            raise SinGANError(f"reconstruction={reconstruction!r} is unknown; it must be one of {', '.join(RECONSTRUCTIONS)}")
+            raise SinGANError(f"reconstruction={reconstruction!r} is unknown; "
+                              f"it must be one of {', '.join(RECONSTRUCTIONS)}")
         self.generator, self.size, self.reconstruction = generator, tuple(size), reconstruction
         self.register_buffer("noise_amp", torch.tensor(float(noise_amp)))
         self.register_buffer("z_star", torch.zeros(1, 3, 1, 1) if z_star is None else z_star)
@@ -124,7 +129,7 @@ class Scale(nn.Module):
         z = self.noise_amp*resize(self.z_star, base.shape[-2:])
         return self.generator(*RECONSTRUCTIONS[self.reconstruction](z, base))
 
-# %% ../nbs/lessons/04_models.ipynb #7a14ab7e
+# %% ../nbs/lessons/04_models.ipynb #5a6ce2c4
 def seeded(
     seed:int, # of the user
     *purpose, # words and numbers that name the stream
@@ -145,12 +150,13 @@ def white_noise(
     z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device)
     return z.expand(n, 3, *size) if grey else z
 
-# %% ../nbs/lessons/04_models.ipynb #2a77c0be
+# %% ../nbs/lessons/04_models.ipynb #ff997289
 FORMAT_VERSION = 1
 
 class ModelError(SinGANError):
     "A model file that cannot be read, or a scale that does not exist."
 
+# %% ../nbs/lessons/04_models.ipynb #e5ab7856
 class SinGAN(nn.Module):
     "The scales of one photograph, the coarsest first."
     def __init__(self,
@@ -177,14 +183,17 @@ class SinGAN(nn.Module):
         if size is None: return self.sizes
         if min(size) < 1: raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
         h, w = self.sizes[-1]
-        return [(max(1, round(a*size[0]/h)), max(1, round(b*size[1]/w))) for a, b in self.sizes[:-1]] + [tuple(size)]
+        return [(max(1, round(a*size[0]/h)), max(1, round(b*size[1]/w)))
+                for a, b in self.sizes[:-1]] + [tuple(size)]
 
     def check_scale(self,
         scale:int, # number of a scale
     ) -> int: # the same
         "Raises `ModelError` if there is no such scale."
         if not self.scales: raise ModelError("the model has no scale yet; train it first")
-        if not 0 <= scale < len(self.scales): raise ModelError(f"scale {scale} does not exist; the model has the scales 0 (coarsest) to {len(self.scales)-1} (finest)")
+        if not 0 <= scale < len(self.scales):
+            raise ModelError(f"scale {scale} does not exist; "
+                             f"the model has the scales 0 (coarsest) to {len(self.scales)-1} (finest)")
         return scale
 
     def draw_noises(self,
@@ -195,10 +204,13 @@ class SinGAN(nn.Module):
     ) -> list: # of (n, 3, H, W), from the start scale up
         "Noise for every scale from the start scale up."
         sizes = (sizes or self.sizes)[start_scale:]
-        return [white_noise(size, n, self.grey_noise and start_scale + k == 0, generator) for k, size in enumerate(sizes)]
+        return [white_noise(size, n, self.grey_noise and start_scale + k == 0, generator)
+                for k, size in enumerate(sizes)]
 
     def forward(self,
-        noises:list, # of (N, 3, H, W) or None (no noise), from the start scale up; without a base the first must be noise
+        # of (N, 3, H, W) or None (no noise), from the start scale up;
+        # without a base the first must be noise
+        noises:list,
         base:torch.Tensor=None, # (N, 3, h, w), what enters the start scale; zeros by default
         start_scale:int=0,
         sizes:list=None, # of (H, W), one for each scale; the training's by default
@@ -231,7 +243,8 @@ class SinGAN(nn.Module):
         path:str|Path, # ends in .safetensors
     ) -> Path: # where it was written
         "Write the model as one safetensors file, whole or not at all."
-        about = {"sizes": self.sizes, "reconstruction": [scale.reconstruction for scale in self.scales], "grey_noise": self.grey_noise, "record": self.record}
+        about = {"sizes": self.sizes, "reconstruction": [scale.reconstruction for scale in self.scales],
+                 "grey_noise": self.grey_noise, "record": self.record}
         metadata = {"format": "singan_nb", "format_version": str(FORMAT_VERSION), "about": json.dumps(about)}
         return write_tensors(path, self.state_dict(), metadata)
 
@@ -242,14 +255,18 @@ class SinGAN(nn.Module):
     ): # SinGAN, in evaluation mode
         "Read a model file; nothing in it is executed. Raises `ModelError` with one line if it is not one."
         metadata, tensors = read_tensors(model_path(path), device)
-        if metadata.get("format") != "singan_nb": raise ModelError(f"{path} is a safetensors file, but not a model of singan_nb")
+        if metadata.get("format") != "singan_nb":
+            raise ModelError(f"{path} is a safetensors file, but not a model of singan_nb")
         if metadata.get("format_version") != str(FORMAT_VERSION):
-            raise ModelError(f"{path} has format version {metadata.get('format_version')}; this singan_nb reads version {FORMAT_VERSION}: install the version that wrote it, or train again")
+            raise ModelError(f"{path} has format version {metadata.get('format_version')}; "
+                             f"this singan_nb reads version {FORMAT_VERSION}: "
+                             "install the version that wrote it, or train again")
         try: return _rebuild(json.loads(metadata["about"]), tensors)
         except (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
-            raise ModelError(f"{path} is damaged: its tensors and its description do not fit ({str(error).splitlines()[0][:120]})") from None
+            raise ModelError(f"{path} is damaged: its tensors and its description do not fit "
+                             f"({str(error).splitlines()[0][:120]})") from None
 
-# %% ../nbs/lessons/04_models.ipynb #79e40082
+# %% ../nbs/lessons/04_models.ipynb #01bdb08f
 def enlarge(
     image:torch.Tensor, # (N, 3, H, W)
     size:tuple, # (H, W) of the next scale
@@ -257,7 +274,7 @@ def enlarge(
     "Bring an image to the next scale's size, clipped to [-1, 1]."
     return resize(image, size).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #54bdb811
+# %% ../nbs/lessons/04_models.ipynb #698a50e7
 def model_path(
     path:str|Path, # a model file, or the folder of a training run
 ) -> Path: # the model file
@@ -265,9 +282,11 @@ def model_path(
     path = Path(path)
     file = path/"model.safetensors" if path.is_dir() else path
     if file.exists(): return file
-    if path.is_dir(): raise ModelError(f"{path} holds no model.safetensors: no scale of the training is finished yet")
+    if path.is_dir():
+        raise ModelError(f"{path} holds no model.safetensors: no scale of the training is finished yet")
     raise ModelError(f"{path}: no such model file or run directory")
 
+# %% ../nbs/lessons/04_models.ipynb #4310d487
 def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
@@ -289,13 +308,15 @@ def read_tensors(
     except (SafetensorError, OSError, UnicodeDecodeError, ValueError) as error:
         raise ModelError(f"{path} is no whole safetensors file ({error}); copy or train it again") from None
 
+# %% ../nbs/lessons/04_models.ipynb #4be32ce8
 def _rebuild(about, tensors):
     "A SinGAN from its description and its tensors."
     model = SinGAN(tensors["image"], about["grey_noise"], about["record"])
     with torch.device("meta"):
         for k, size in enumerate(about["sizes"]):
             prefix = f"scales.{k}.generator.net."
-            layers = 1 + max(int(name[len(prefix):].split(".")[0]) for name in tensors if name.startswith(prefix))
+            layers = 1 + max(int(name[len(prefix):].split(".")[0])
+                             for name in tensors if name.startswith(prefix))
             generator = Generator(tensors[prefix + "0.0.weight"].shape[0], layers)
             model.scales.append(Scale(generator, size, reconstruction=about["reconstruction"][k]))
     for k, scale in enumerate(model.scales): scale.z_star = tensors[f"scales.{k}.z_star"]

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['receptive_field', 'Schedule', 'finest_size', 'schedule', 'build_pyramid', 'patch_box', 'draw_windows']
 
-# %% ../nbs/lessons/03_pyramid.ipynb #4a09b67d
+# %% ../nbs/lessons/03_pyramid.ipynb #8d1d6bcc
 import math
 from typing import NamedTuple
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from .images import SinGANError, resize, to_pixels
+from .images import SinGANError, caption_font, resize, to_pixels
 
-# %% ../nbs/lessons/03_pyramid.ipynb #bd873f15
+# %% ../nbs/lessons/03_pyramid.ipynb #32cb36cc
 def receptive_field(
     layers:int=5, # number of convolutions
     kernel:int=3, # their size, in pixels
@@ -22,14 +22,16 @@ def receptive_field(
     "Side of the patch that one output pixel of a stack of convolutions depends on."
     return 1 + layers*(kernel - 1)
 
-# %% ../nbs/lessons/03_pyramid.ipynb #71009d0a
+# %% ../nbs/lessons/03_pyramid.ipynb #74eb84a9
 class Schedule(NamedTuple):
     "The sizes of a pyramid."
     sizes: list    # of (H, W) in pixels, the coarsest first
     factor: float  # size of a scale divided by the next finer one's
 
 def _check_range(name, value, low, high=math.inf):
-    if not low <= value <= high: raise SinGANError(f"{name}={value} is out of range; it must be at least {low}" + (f" and at most {high}" if high < math.inf else ""))
+    if not low <= value <= high:
+        raise SinGANError(f"{name}={value} is out of range; it must be at least {low}"
+                          + (f" and at most {high}" if high < math.inf else ""))
 
 def finest_size(
     size:tuple, # (H, W) of the photograph
@@ -39,6 +41,7 @@ def finest_size(
     shrink = min(1., max_size/max(size))
     return tuple(max(1, round(side*shrink)) for side in size)
 
+# %% ../nbs/lessons/03_pyramid.ipynb #960a1531
 def schedule(
     size:tuple, # (H, W) of the photograph, in pixels
     max_size:int=250, # longer side of the finest scale
@@ -46,7 +49,8 @@ def schedule(
     scale_factor:float=.75, # wished factor between scales, refitted so that the coarsest is exactly min_size
 ) -> Schedule:
     "Sizes from coarse to fine (paper, section 2.2; factor refitted as the official code does)."
-    _check_range("max_size", max_size, 1); _check_range("min_size", min_size, 1); _check_range("scale_factor", scale_factor, .1, .95)
+    _check_range("max_size", max_size, 1); _check_range("min_size", min_size, 1)
+    _check_range("scale_factor", scale_factor, .1, .95)
     h, w = finest_size(size, max_size)
     if min(h, w) < min_size: raise SinGANError(_too_small(size, (h, w), max_size, min_size))
     steps = math.ceil(math.log(min_size/min(h, w))/math.log(scale_factor) - 1e-9)
@@ -54,14 +58,17 @@ def schedule(
     sizes = [(round(h*factor**k), round(w*factor**k)) for k in range(steps, -1, -1)]
     return Schedule(sizes, factor)
 
+# %% ../nbs/lessons/03_pyramid.ipynb #d30c7ec5
 def _too_small(size, finest, max_size, min_size):
     "Why there is no pyramid, and what would make one."
     given = f"the image of {size[0]} × {size[1]} pixels (height × width)"
-    if min(size) < min_size: return f"{given} is smaller than min_size={min_size}; give a larger image or a smaller min_size"
+    if min(size) < min_size:
+        return f"{given} is smaller than min_size={min_size}; give a larger image or a smaller min_size"
     needed = math.ceil(min_size*max(size)/min(size))
-    return f"{given} becomes {finest[0]} × {finest[1]} at max_size={max_size}, smaller than min_size={min_size}; use max_size of at least {needed}"
+    return (f"{given} becomes {finest[0]} × {finest[1]} at max_size={max_size}, "
+            f"smaller than min_size={min_size}; use max_size of at least {needed}")
 
-# %% ../nbs/lessons/03_pyramid.ipynb #d2407b0c
+# %% ../nbs/lessons/03_pyramid.ipynb #f99fe5ec
 def build_pyramid(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
     sizes, # list of (H, W), the coarsest first
@@ -69,7 +76,7 @@ def build_pyramid(
     "The photograph at every size, antialiased and clipped to [-1, 1]."
     return [resize(image, size).clamp(-1, 1) for size in sizes]
 
-# %% ../nbs/lessons/03_pyramid.ipynb #4dc40275
+# %% ../nbs/lessons/03_pyramid.ipynb #a6116695
 def patch_box(
     size:tuple, # (H, W) of a scale
     field:int=11, # side of the window on that scale, in pixels
@@ -80,7 +87,7 @@ def patch_box(
     corner = [min(max(0., middle - share/2), 1 - share) for middle, share in zip(at, shares)]
     return (*corner, *shares)
 
-# %% ../nbs/lessons/03_pyramid.ipynb #cf5f0c25
+# %% ../nbs/lessons/03_pyramid.ipynb #b05b2457
 def draw_windows(
     image:torch.Tensor, # (1, 3, H, W), the photograph
     sizes, # list of (H, W), the coarsest first
@@ -91,9 +98,10 @@ def draw_windows(
     "The receptive field of every scale as a frame on the photograph, each with its number."
     h, w = image.shape[-2:]
     picture = Image.fromarray(to_pixels(image)).resize((round(w*height/h), height), Image.LANCZOS)
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=18)
+    draw, font = ImageDraw.Draw(picture), caption_font(18)
     for k, size in enumerate(sizes):
-        top, left, tall, wide = (share*side for share, side in zip(patch_box(size, field, at), (picture.height, picture.width)*2))
+        top, left, tall, wide = (share*side for share, side in zip(patch_box(size, field, at),
+                                                                   (picture.height, picture.width)*2))
         box = (left, top, left + wide, top + tall)
         draw.rectangle(box, outline="black", width=5); draw.rectangle(box, outline="white", width=2)
         draw.text((left + 6, top + 3), str(k), fill="white", font=font, stroke_width=2, stroke_fill="black")

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['sample_noises', 'in_tiles', 'check_sampling', 'sample_batches', 'sample', 'inject']
 
-# %% ../nbs/lessons/09_sampling.ipynb #a7da06cf
+# %% ../nbs/lessons/09_sampling.ipynb #15a48fae
 import torch
 import torch.nn.functional as F
 
-from .images import SinGANError, check_image, resize
-from .models import SinGAN, enlarge, seeded, white_noise
+from .images import SinGANError, check_image
+from .models import SinGAN, enlarge, seeded
 
-# %% ../nbs/lessons/09_sampling.ipynb #f4bede1d
+# %% ../nbs/lessons/09_sampling.ipynb #7103b469
 def sample_noises(
     model:SinGAN,
     numbers, # of the samples, ints
@@ -21,10 +21,11 @@ def sample_noises(
     sizes:list=None, # of (H, W), one for each scale; the training's by default
 ) -> list: # of (N, 3, H, W), from the start scale up
     "Noise of several samples; sample i of a seed always gets the same."
-    draws = [model.draw_noises(seeded(seed, "sample", i, device=model.device), sizes, start_scale) for i in numbers]
+    draws = [model.draw_noises(seeded(seed, "sample", i, device=model.device), sizes, start_scale)
+             for i in numbers]
     return [torch.cat(scale) for scale in zip(*draws)]
 
-# %% ../nbs/lessons/09_sampling.ipynb #fa10f08a
+# %% ../nbs/lessons/09_sampling.ipynb #c486dd15
 def in_tiles(
     tile:int=1024, # side of a tile, in pixels
 ): # function (scale, noise, base) that does what the scale does
@@ -40,13 +41,15 @@ def in_tiles(
         return image
     return run
 
-# %% ../nbs/lessons/09_sampling.ipynb #e76b0a4d
+# %% ../nbs/lessons/09_sampling.ipynb #62e2aaba
 def check_sampling(model, n, start_scale, size):
     "Raise `SinGANError` if there cannot be such samples."
     if n < 1: raise SinGANError(f"n={n} samples cannot be drawn; it must be at least 1")
     model.check_scale(start_scale)
-    if size is not None and min(size) < 1: raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
+    if size is not None and min(size) < 1:
+        raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
 
+# %% ../nbs/lessons/09_sampling.ipynb #99a268f0
 @torch.no_grad()
 def sample_batches(
     model:SinGAN,
@@ -66,8 +69,10 @@ def sample_batches(
     for first in range(0, n, batch):
         numbers = range(first, min(n, first + batch))
         start = None if base is None else base.expand(len(numbers), -1, -1, -1)
-        yield model(sample_noises(model, numbers, seed, start_scale, sizes), start, start_scale, sizes, every, in_tiles(tile))
+        yield model(sample_noises(model, numbers, seed, start_scale, sizes), start, start_scale, sizes, every,
+                    in_tiles(tile))
 
+# %% ../nbs/lessons/09_sampling.ipynb #6154abad
 def sample(
     model:SinGAN,
     n:int=1, # samples
@@ -82,7 +87,7 @@ def sample(
     if every: return [torch.cat(images).clamp(-1, 1) for images in zip(*batches)]
     return torch.cat(batches).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #f64f22dd
+# %% ../nbs/lessons/09_sampling.ipynb #deda2949
 @torch.no_grad()
 def inject(
     model:SinGAN,
@@ -95,7 +100,9 @@ def inject(
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "What the scales from `scale` up make of an image (paper, section 4)."
     check_image(image); check_sampling(model, n, scale, size)
-    if scale == 0: raise SinGANError("an image cannot enter at scale 0, which has no coarser scale below it; use scale 1 or higher")
+    if scale == 0:
+        raise SinGANError("an image cannot enter at scale 0, which has no coarser scale below it; "
+                          "use scale 1 or higher")
     sizes = model.sizes_for(size)
     base = enlarge(enlarge(image.to(model.device), sizes[scale - 1]), sizes[scale]).expand(n, -1, -1, -1)
     noises = sample_noises(model, range(n), seed, scale, sizes) if noise else [None]*(len(sizes) - scale)

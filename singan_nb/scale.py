@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['critic_step', 'generator_step', 'Bases', 'ScaleTrainer']
 
-# %% ../nbs/lessons/06_scale.ipynb #a333c1cb
+# %% ../nbs/lessons/06_scale.ipynb #067472b1
 import torch
 
 from .losses import noise_amplitude, reconstruction_loss
 from .models import Critic, Generator, Scale, SinGAN, enlarge, init_weights, seeded, white_noise
 from .wgan import critic_loss, generator_loss, gradient_penalty
 
-# %% ../nbs/lessons/06_scale.ipynb #0924167e
+# %% ../nbs/lessons/06_scale.ipynb #8a1f73b8
 def critic_step(
     critic, # maps images to scores
     optimizer, # of the critic
@@ -23,16 +23,18 @@ def critic_step(
     generator:torch.Generator=None, # where ε is drawn from
     autocast=None, # context in which the networks run
 ) -> tuple: # estimate of the distance, penalty: scalars without gradient
-    "One step of the critic: raise real scores, lower fake ones, keep the slope at 1; λ = 0 leaves the penalty out."
+    ("One step of the critic: raise real scores, lower fake ones, keep the slope at 1; "
+     "λ = 0 leaves the penalty out.")
     with autocast or torch.autocast("cpu", enabled=False):
         loss = critic_loss(critic(real).float(), critic(fake).float())
-        slope = gradient_penalty(critic, real, fake, penalty, generator) if gp_weight else torch.zeros_like(loss)
+        slope = (gradient_penalty(critic, real, fake, penalty, generator) if gp_weight
+                 else torch.zeros_like(loss))
     optimizer.zero_grad()
     (loss + gp_weight*slope).backward()
     optimizer.step()
     return -loss.detach(), slope.detach()
 
-# %% ../nbs/lessons/06_scale.ipynb #bf53f0ae
+# %% ../nbs/lessons/06_scale.ipynb #7c1e7014
 def generator_step(
     scale:Scale, # its generator is trained
     critic, # judges, unchanged
@@ -48,14 +50,15 @@ def generator_step(
     critic.requires_grad_(False)
     with autocast or torch.autocast("cpu", enabled=False):
         adversarial = generator_loss(critic(scale(noise, base)).float())
-        rec = reconstruction_loss(scale.reconstruct(rec_base), real) if rec_weight else torch.zeros_like(adversarial)
+        rec = (reconstruction_loss(scale.reconstruct(rec_base), real) if rec_weight
+               else torch.zeros_like(adversarial))
     optimizer.zero_grad()
     (adversarial + rec_weight*rec).backward()
     optimizer.step()
     critic.requires_grad_(True)
     return adversarial.detach(), rec.detach()
 
-# %% ../nbs/lessons/06_scale.ipynb #b584589e
+# %% ../nbs/lessons/06_scale.ipynb #3133624a
 class Bases:
     "Random images of the frozen coarser scales, enlarged to the next size; at the coarsest scale, zeros."
     def __init__(self,
@@ -76,10 +79,11 @@ class Bases:
         number, k = divmod(i, self.batch)
         if number != self.number:
             draw = seeded(self.seed, "bases", len(self.model.scales), number, device=self.model.device)
-            self.number, self.images = number, enlarge(self.model(self.model.draw_noises(draw, n=self.batch)), self.size)
+            self.number, self.images = number, enlarge(self.model(self.model.draw_noises(draw, n=self.batch)),
+                                                       self.size)
         return self.images[k:k+1]
 
-# %% ../nbs/lessons/06_scale.ipynb #ded249ee
+# %% ../nbs/lessons/06_scale.ipynb #ed51dcdc
 class ScaleTrainer:
     "The training of one scale; `step` is one iteration."
     def __init__(self,
@@ -108,10 +112,13 @@ class ScaleTrainer:
         self.redraw, self.grey = z_star == "redraw" and self.number == 0, model.grey_noise and self.number == 0
         self.iteration, size = 0, real.shape[-2:]
 
-        init, self.random = seeded(seed, "weights", self.number), seeded(seed, "training", self.number, device=device)
-        generator, self.critic = init_weights(Generator(width, layers), init), init_weights(Critic(width, layers, critic_norm), init)
+        init, self.random = (seeded(seed, "weights", self.number),
+                             seeded(seed, "training", self.number, device=device))
+        generator, self.critic = (init_weights(Generator(width, layers), init),
+                                  init_weights(Critic(width, layers, critic_norm), init))
         if previous is not None and _same_shapes(previous, (generator, self.critic)):
-            generator.load_state_dict(previous[0].state_dict()); self.critic.load_state_dict(previous[1].state_dict())
+            generator.load_state_dict(previous[0].state_dict())
+            self.critic.load_state_dict(previous[1].state_dict())
         self.bases, self.rec_base = Bases(model, size, seed), torch.zeros_like(real)
         amplitude, z = 1., white_noise(size, 1, self.grey, self.random).clone() if self.number == 0 else None
         if self.number:
@@ -120,12 +127,15 @@ class ScaleTrainer:
         self.scale = Scale(generator, size, amplitude, z, reconstruction)
 
         layout = torch.channels_last if precision == "bf16" else torch.contiguous_format
-        self.scale.to(device); self.scale.generator.to(memory_format=layout); self.critic.to(device, memory_format=layout)
+        self.scale.to(device); self.scale.generator.to(memory_format=layout)
+        self.critic.to(device, memory_format=layout)
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
         fused = device.type in ("cpu", "cuda")
-        self.optimizers = [torch.optim.Adam(n.parameters(), lr, betas, fused=fused) for n in (generator, self.critic)]
+        self.optimizers = [torch.optim.Adam(n.parameters(), lr, betas, fused=fused)
+                           for n in (generator, self.critic)]
 
-    def step(self) -> torch.Tensor: # (4,): distance, penalty, adversarial and reconstruction loss, on the device
+    def step(self,
+    ) -> torch.Tensor: # (4,): distance, penalty, adversarial and reconstruction loss, on the device
         "One iteration: the critic's steps, then the generator's."
         self._set_rate()
         size, draw = self.real.shape[-2:], self.random
@@ -137,10 +147,12 @@ class ScaleTrainer:
             base = self.bases(i)
             with torch.no_grad(), self.autocast: fake = self.scale(noise, base)
             weight = self.gp_weight*self.gp_every if i % self.gp_every == 0 else 0
-            distance, new_slope = critic_step(self.critic, optimizer_d, self.real, fake, weight, self.penalty, draw, self.autocast)
+            distance, new_slope = critic_step(self.critic, optimizer_d, self.real, fake, weight, self.penalty,
+                                              draw, self.autocast)
             slope = new_slope if weight or slope is None else slope
         for j in range(self.generator_steps):
-            adversarial, rec = generator_step(self.scale, self.critic, optimizer_g, self.real, noise, base, self.rec_base, self.rec_weight, self.autocast)
+            adversarial, rec = generator_step(self.scale, self.critic, optimizer_g, self.real, noise, base,
+                                              self.rec_base, self.rec_weight, self.autocast)
         self.iteration += 1
         return torch.stack([distance, slope, adversarial, rec])
 
@@ -154,7 +166,7 @@ class ScaleTrainer:
         self.scale.generator.to(memory_format=torch.contiguous_format)
         return self.scale.eval().requires_grad_(False)
 
-# %% ../nbs/lessons/06_scale.ipynb #a426d8e7
+# %% ../nbs/lessons/06_scale.ipynb #a7f9e863
 def _same_shapes(these, those):
     "Do two pairs of networks have parameters of the same shapes?"
     shapes = lambda networks: [v.shape for n in networks for v in n.state_dict().values()]

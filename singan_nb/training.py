@@ -5,23 +5,24 @@
 # %% auto #0
 __all__ = ['RANGES', 'CHOICES', 'PRESETS', 'LOG', 'ConfigError', 'Config', 'DeviceError', 'pick_device', 'pick_precision',
            'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'read_config', 'Run', 'read_log',
-           'Interrupted', 'train']
+           'Interrupted', 'threads_for', 'train']
 
-# %% ../nbs/lessons/08_training.ipynb #fbc2a0b7
+# %% ../nbs/lessons/08_training.ipynb #cd980fb2
 import csv, dataclasses, io, json, math, signal, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
-from .images import SinGANError, atomic_write, check_image, images_grid, load_image, save_image
 from . import __version__
-from .models import RECONSTRUCTIONS, SinGAN, read_tensors, seeded, write_tensors
+from .images import SinGANError, atomic_write, check_image, images_grid, load_image, save_image
+from .models import Critic, Generator, RECONSTRUCTIONS, SinGAN, read_tensors, seeded, write_tensors
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
 
-# %% ../nbs/lessons/08_training.ipynb #07b6dc3f
+# %% ../nbs/lessons/08_training.ipynb #ab7b2969
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
@@ -52,15 +53,14 @@ class Config:
     seed:int = 0
 
     def __post_init__(self):
-        for name, (low, high) in RANGES.items(): _check_number(name, getattr(self, name), low, high, type(getattr(Config, name)))
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices: raise ConfigError(f"{name}={getattr(self, name)!r} is unknown; it must be one of {', '.join(choices)}")
-        object.__setattr__(self, "betas", tuple(self.betas) if isinstance(self.betas, (list, tuple)) else self.betas)
-        if not (isinstance(self.betas, tuple) and len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)):
-            raise ConfigError(f"betas={self.betas!r} is out of range; it must be two numbers of at least 0 and below 1")
-        if self.min_size > self.max_size: raise ConfigError(f"min_size={self.min_size} is larger than max_size={self.max_size}; it must not be")
-        if self.min_size < 2*self.layers + 1: raise ConfigError(f"min_size={self.min_size} is smaller than the receptive field of {self.layers} layers; it must be at least {2*self.layers + 1}")
-        if not isinstance(self.critic_norm, bool): raise ConfigError(f"critic_norm={self.critic_norm!r} must be True or False")
+        if isinstance(self.betas, list): object.__setattr__(self, "betas", tuple(self.betas))     # as JSON has it
+        _check_fields(self)
+        field = 2*self.layers + 1
+        if self.min_size > self.max_size:
+            raise ConfigError(f"min_size={self.min_size} is larger than max_size={self.max_size}; it must not be")
+        if self.min_size < field:
+            raise ConfigError(f"min_size={self.min_size} is smaller than the receptive field of {self.layers} layers; "
+                              f"it must be at least {field}")
 
     @classmethod
     def preset(cls,
@@ -75,32 +75,48 @@ class Config:
     def of(cls, fields:dict):
         "A Config from a dict; unknown fields are refused by name."
         for name in fields:
-            if name not in cls.__dataclass_fields__: raise ConfigError(f"{name} is no hyperparameter; there are {', '.join(cls.__dataclass_fields__)}")
+            if name not in cls.__dataclass_fields__:
+                raise ConfigError(f"{name} is no hyperparameter; there are {', '.join(cls.__dataclass_fields__)}")
         return cls(**fields)
 
     def width_at(self, scale:int) -> int:
         "Channels of a scale: doubled every 4 scales, at most max_width."
         return min(self.width*2**(scale//4), max(self.width, self.max_width))
 
-# %% ../nbs/lessons/08_training.ipynb #118432a3
-RANGES = {"max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95), "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
-          "iters": (1, 10**7), "critic_steps": (1, 100), "generator_steps": (1, 100), "lr": (1e-8, 1), "gp_weight": (0, 1e4), "gp_every": (1, 1000),
-          "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
+# %% ../nbs/lessons/08_training.ipynb #27d9977d
+RANGES = {
+    "max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95),
+    "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
+    "iters": (1, 10**7), "critic_steps": (1, 100), "generator_steps": (1, 100),
+    "lr": (1e-8, 1), "gp_weight": (0, 1e4), "gp_every": (1, 1000),
+    "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
 CHOICES = {"penalty": ("pixel", "sample"), "z_star": ("redraw", "fixed"), "coarse_noise": ("grey", "rgb"),
            "reconstruction": tuple(RECONSTRUCTIONS), "precision": ("auto", "fp32", "bf16")}
 PRESETS = {
     "paper": {},
-    "fast": dict(iters=1000, critic_steps=1, generator_steps=1, gp_every=2),
-    "class": dict(max_size=64, iters=600, critic_steps=1, generator_steps=1, gp_every=2),
+    "fast": dict(iters=1000, critic_steps=1, generator_steps=1, gp_every=4),
+    "class": dict(max_size=80, iters=1000, critic_steps=1, generator_steps=1, gp_every=4),
 }
+
+def _check_fields(config):
+    "Raise `ConfigError` for the first field that cannot work."
+    for name, (low, high) in RANGES.items():
+        _check_number(name, getattr(config, name), low, high, type(getattr(Config, name)))
+    for name, choices in CHOICES.items():
+        value = getattr(config, name)
+        if value not in choices: raise ConfigError(f"{name}={value!r} is unknown; it must be one of {', '.join(choices)}")
+    if not isinstance(config.critic_norm, bool): raise ConfigError(f"critic_norm={config.critic_norm!r} must be True or False")
+    if not isinstance(config.betas, tuple) or len(config.betas) != 2 or not all(0 <= b < 1 for b in config.betas):
+        raise ConfigError(f"betas={config.betas!r} is out of range; it must be two numbers of at least 0 and below 1")
 
 def _check_number(name, value, low, high, kind):
     "Raise `ConfigError` unless value is a number of that kind in the range."
     if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
         raise ConfigError(f"{name}={value!r} must be {'a whole number' if kind is int else 'a number'}")
-    if not (math.isfinite(value) and low <= value <= high): raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
-# %% ../nbs/lessons/08_training.ipynb #0d8a37a2
+# %% ../nbs/lessons/08_training.ipynb #f396b8d0
 class DeviceError(SinGANError):
     "A device that is not there."
 
@@ -112,8 +128,11 @@ def pick_device(
     if device == "auto": return torch.device(next(name for name, here in there.items() if here))
     try: picked = torch.device(device)
     except (RuntimeError, TypeError): picked = None
-    here = picked is not None and there.get(picked.type) and (picked.type != "cuda" or (picked.index or 0) < torch.cuda.device_count())
-    if not here: raise DeviceError(f"device {str(device)!r} is not there; this machine has {', '.join(name for name, here in there.items() if here)} (or use 'auto')")
+    here = picked is not None and there.get(picked.type)
+    if here and picked.type == "cuda": here = (picked.index or 0) < torch.cuda.device_count()
+    if not here:
+        names = ", ".join(name for name, present in there.items() if present)
+        raise DeviceError(f"device {str(device)!r} is not there; this machine has {names} (or use 'auto')")
     return picked
 
 def pick_precision(
@@ -123,10 +142,10 @@ def pick_precision(
     "auto takes bf16 where the device computes convolutions in it natively."
     if precision != "auto": return precision
     if device.type == "cuda": return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    native = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return "bf16" if native else "fp32"
+    features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")          # of the CPU, where torch can tell
+    return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in features) else "fp32"
 
-# %% ../nbs/lessons/08_training.ipynb #0a697b58
+# %% ../nbs/lessons/08_training.ipynb #45fa601e
 @dataclass
 class Watch:
     "What a callback sees of a training; reading `losses` waits for the device, so do it rarely."
@@ -134,7 +153,7 @@ class Watch:
     config:Config
     sizes:list                      # of (H, W), one for each scale
     trainer:ScaleTrainer = None     # the scale in progress
-    rows:list = field(default_factory=list)      # of the log: (scale, iteration, distance, penalty, adversarial, reconstruction)
+    rows:list = field(default_factory=list)      # of the log, see LOG
     pending:list = field(default_factory=list)   # loss tensors that still lie on the device
     stopped:bool = False
 
@@ -152,7 +171,8 @@ class Watch:
         "Bring pending losses from the device into rows, in one transfer."
         if not self.pending: return
         first = self.iteration - len(self.pending)
-        for i, values in enumerate(torch.stack(self.pending).tolist()): self.rows.append((self.scale, first + i, *values))
+        values = torch.stack(self.pending).tolist()
+        self.rows += [(self.scale, first + i, *row) for i, row in enumerate(values)]
         self.pending.clear()
 
     def stop(self):
@@ -174,7 +194,7 @@ class Callback:
     def on_iteration(self, watch:Watch): pass
     def on_scale_end(self, watch:Watch): pass
 
-# %% ../nbs/lessons/08_training.ipynb #6e9f0f02
+# %% ../nbs/lessons/08_training.ipynb #b610d85d
 def iteration_cost(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -187,12 +207,12 @@ class ProgressBar(Callback):
     def __init__(self): self.bar, self.shown = None, 0.
 
     def on_scale_begin(self, watch):
-        costs = [iteration_cost(size, watch.config.width_at(k))*watch.config.iters for k, size in enumerate(watch.sizes)]
+        units = [iteration_cost(size, watch.config.width_at(k)) for k, size in enumerate(watch.sizes)]
+        self.unit, iters = units[watch.scale], watch.config.iters
         if self.bar is None:
-            from tqdm.auto import tqdm
-            done = sum(costs[:watch.scale]) + costs[watch.scale]*watch.iteration/watch.config.iters
-            self.bar = tqdm(total=sum(costs), initial=done, bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed} so far, {remaining} left {postfix}")
-        self.unit = costs[watch.scale]/watch.config.iters
+            done = sum(units[:watch.scale])*iters + self.unit*watch.iteration
+            form = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} so far, {remaining} left {postfix}"
+            self.bar = tqdm(total=sum(units)*iters, initial=done, bar_format=form)
         self._describe(watch)
 
     def on_iteration(self, watch):
@@ -200,16 +220,17 @@ class ProgressBar(Callback):
         if time.monotonic() - self.shown > 1: self._describe(watch)
 
     def _describe(self, watch):
-        self.shown, (h, w) = time.monotonic(), watch.sizes[watch.scale]
-        self.bar.set_description_str(f"scale {watch.scale + 1}/{len(watch.sizes)} ({h}×{w}) iteration {watch.iteration}/{watch.config.iters}", refresh=False)
-        self.bar.set_postfix_str(", ".join(f"{name} {value:.3f}" for name, value in watch.losses.items() if name in ("distance", "reconstruction")))
+        self.shown, (h, w), losses = time.monotonic(), watch.sizes[watch.scale], watch.losses
+        at = f"scale {watch.scale} of 0 to {len(watch.sizes) - 1} ({h}×{w}), iteration {watch.iteration}/{watch.config.iters}"
+        self.bar.set_description_str(at, refresh=False)
+        self.bar.set_postfix_str(", ".join(f"{name} {losses[name]:.3f}" for name in ("distance", "reconstruction") if losses))
 
     def on_scale_end(self, watch): self._describe(watch)
 
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/lessons/08_training.ipynb #24c48fce
+# %% ../nbs/lessons/08_training.ipynb #baeef96c
 def _trainer_tensors(trainer):
     "Everything the next iteration depends on, as tensors by name."
     tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
@@ -228,11 +249,11 @@ def _restore_trainer(trainer, tensors, iteration):
         network.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")})
         for i, parameter in enumerate(network.parameters()):
             if f"adam.{name}.{i}.step" not in tensors: continue
-            moments = {key: torch.empty_like(parameter).copy_(tensors[f"adam.{name}.{i}.{key}"]) for key in ("exp_avg", "exp_avg_sq")}
-            step = tensors[f"adam.{name}.{i}.step"]
-            optimizer.state[parameter] = {"step": step.to(parameter.device) if parameter.is_cuda else step, **moments}
+            saved = {key: tensors[f"adam.{name}.{i}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            state = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}
 
-# %% ../nbs/lessons/08_training.ipynb #a1ea9fc6
+# %% ../nbs/lessons/08_training.ipynb #ab5ef566
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
 
@@ -243,13 +264,14 @@ def read_config(
     file = Path(folder)/"config.json"
     if not file.exists(): return None
     try: return Config.of(json.loads(file.read_text()))
-    except (ValueError, TypeError, AttributeError) as error: raise RunError(f"{file} is damaged ({error}); begin again in a new folder") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{file} is damaged ({error}); begin again in a new folder") from None
 
 class Run:
     "The files of a training in one directory; every write is whole or not there."
     def __init__(self, folder, config, image, resume):
         self.folder = Path(folder)
-        if self.folder.exists() and not self.folder.is_dir(): raise RunError(f"{folder} is a file; give a folder for the run")
+        if self.folder.is_file(): raise RunError(f"{folder} is a file; give a folder for the run")
         before = read_config(self.folder) if resume else None
         if before is not None: self._check_same(before, config, image)
         elif self.folder.exists() and any(self.folder.iterdir()) and not resume:
@@ -258,14 +280,18 @@ class Run:
         for partial in self.folder.rglob(".*.partial"): partial.unlink()       # left by a kill
         if before is None:
             save_image(image, self.folder/"image.png")
-            with atomic_write(self.folder/"config.json") as file: file.write_text(json.dumps(dataclasses.asdict(config), indent=1))
+            with atomic_write(self.folder/"config.json") as file:
+                file.write_text(json.dumps(dataclasses.asdict(config), indent=1))
 
     def _check_same(self, before, config, image):
         "A run goes on with the photograph and the configuration that it was begun with."
-        changed = [f"{name} was {getattr(before, name)} and is {value}" for name, value in vars(config).items() if getattr(before, name) != value]
-        if changed: raise RunError(f"{self.folder} was begun with other settings ({'; '.join(changed)}); resume with the same, or give a new folder")
+        given = "resume with the same, or give a new folder"
+        changed = [f"{name} was {getattr(before, name)} and is {value}" for name, value in vars(config).items()
+                   if getattr(before, name) != value]
+        if changed: raise RunError(f"{self.folder} was begun with other settings ({'; '.join(changed)}); {given}")
         old = load_image(self.folder/"image.png")
-        if old.shape != image.shape or (old - image.cpu()).abs().max() > 3/127.5: raise RunError(f"{self.folder} was begun with another photograph; resume with the same, or give a new folder")
+        if old.shape != image.shape or (old - image.cpu()).abs().max() > 3/127.5:      # image.png is rounded to 8 bits
+            raise RunError(f"{self.folder} was begun with another photograph; {given}")
 
     def save(self, watch):
         "The log and the checkpoint of the scale in progress."
@@ -277,8 +303,9 @@ class Run:
     def save_model(self, watch):
         "The model of all finished scales, and a preview."
         watch.model.save(self.folder/"model.safetensors")
-        captions = ["photograph", "reconstruction", "sample", "sample", "sample"]
-        save_image(images_grid(watch.preview(), captions, height=max(150, watch.model.sizes[-1][0])), self.folder/"previews"/f"scale_{len(watch.model.scales) - 1:02}.png")
+        captions, height = ["photograph", "reconstruction"] + ["sample"]*3, max(150, watch.model.sizes[-1][0])
+        number = len(watch.model.scales) - 1
+        save_image(images_grid(watch.preview(), captions, height=height), self.folder/"previews"/f"scale_{number:02}.png")
 
     def restore(self, device):
         "The finished scales (or None), and the checkpoint as (scale, iteration, tensors) (or None)."
@@ -302,9 +329,10 @@ def read_log(
     "The log of a run as numbers."
     file = Path(folder)/"log.csv"
     if not file.exists(): return []
-    with open(file, newline="") as lines: return [(int(r[0]), int(r[1]), *map(float, r[2:])) for r in list(csv.reader(lines))[1:]]
+    with open(file, newline="") as lines: rows = list(csv.reader(lines))[1:]
+    return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
 
-# %% ../nbs/lessons/08_training.ipynb #2b77afd6
+# %% ../nbs/lessons/08_training.ipynb #8b0b9228
 class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
@@ -321,7 +349,23 @@ def _deferred_interrupt(watch):
     try: yield
     finally: signal.signal(signal.SIGINT, before)
 
-# %% ../nbs/lessons/08_training.ipynb #227d45a7
+# %% ../nbs/lessons/08_training.ipynb #bda46d2a
+def threads_for(
+    size:tuple, # (H, W) of a scale
+    width:int, # its channels
+    most:int, # threads there are
+) -> int:
+    "CPU threads that are worth their while at a scale."
+    return max(1, min(most, size[0]*size[1]*width//60_000))
+
+@contextmanager
+def _threads(size, width):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads_for(size, width, before))
+    try: yield
+    finally: torch.set_num_threads(before)
+
+# %% ../nbs/lessons/08_training.ipynb #540ec24d
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     config:Config=None, # hyperparameters; the paper's by default
@@ -348,7 +392,7 @@ def train(
             for k in range(len(model.scales), len(sizes)):
                 watch.trainer = _trainer(model, reals[k], config, previous, device)
                 if checkpoint and checkpoint[0] == k: _restore_trainer(watch.trainer, checkpoint[2], checkpoint[1])
-                _train_scale(watch, run, [*bar, *callbacks], save_every)
+                with _threads(sizes[k], config.width_at(k)): _train_scale(watch, run, [*bar, *callbacks], save_every)
                 previous = watch.trainer.scale.generator, watch.trainer.critic
                 if watch.stopped: break
     finally:
@@ -356,23 +400,24 @@ def train(
     if watch.stopped == "interrupt": raise Interrupted(_where(watch, run), model)
     return model.eval()
 
-# %% ../nbs/lessons/08_training.ipynb #f50355a5
+# %% ../nbs/lessons/08_training.ipynb #eb71c37d
 def _trainer(model, real, config, previous, device):
     "The trainer of the next scale, with the configuration opened into what it needs."
-    names = ("layers iters critic_steps generator_steps lr betas gp_weight gp_every penalty rec_weight noise_weight z_star reconstruction critic_norm seed").split()
-    return ScaleTrainer(model, real, config.width_at(len(model.scales)), previous=previous, precision=pick_precision(config.precision, device),
-                        **{name: getattr(config, name) for name in names})
+    names = ("layers", "iters", "critic_steps", "generator_steps", "lr", "betas", "gp_weight", "gp_every", "penalty",
+             "rec_weight", "noise_weight", "z_star", "reconstruction", "critic_norm", "seed")
+    return ScaleTrainer(model, real, config.width_at(len(model.scales)), previous=previous,
+                        precision=pick_precision(config.precision, device), **{name: getattr(config, name) for name in names})
 
 def _previous(checkpoint, model, config):
     "Generator and critic of the last finished scale, from its checkpoint, to start the next one from."
     if not checkpoint or checkpoint[0] != len(model.scales) - 1: return None
-    real = torch.zeros(1, 3, *model.sizes[-1])
-    before = SinGAN(real); before.scales.extend(list(model.scales)[:-1])
-    trainer = ScaleTrainer(SinGAN(real), real, config.width_at(checkpoint[0]), config.layers, critic_norm=config.critic_norm)
-    trainer.scale.generator.load_state_dict({key[2:]: value for key, value in checkpoint[2].items() if key.startswith("g.")})
-    trainer.critic.load_state_dict({key[2:]: value for key, value in checkpoint[2].items() if key.startswith("d.")})
-    return trainer.scale.generator, trainer.critic
+    width, tensors = config.width_at(checkpoint[0]), checkpoint[2]
+    networks = Generator(width, config.layers), Critic(width, config.layers, config.critic_norm)
+    for name, network in zip("gd", networks):
+        network.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")})
+    return networks
 
+# %% ../nbs/lessons/08_training.ipynb #1aafa8fd
 def _train_scale(watch, run, callbacks, save_every):
     "Run one scale to its end, or until it is stopped, and append it to the model."
     trainer, begin, saved = watch.trainer, time.monotonic(), time.monotonic()
@@ -397,10 +442,13 @@ def _record(watch, seconds):
     device = watch.model.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {torch.get_num_threads()} threads"
     before = watch.model.record.get("seconds", [])[:watch.scale]
-    return dict(config={**dataclasses.asdict(watch.config), "betas": list(watch.config.betas)}, seconds=[*before, round(seconds, 2)], device=name,
-                precision=pick_precision(watch.config.precision, device), torch=torch.__version__, singan_nb=__version__)
+    return dict(config={**dataclasses.asdict(watch.config), "betas": list(watch.config.betas)},
+                seconds=[*before, round(seconds, 2)], device=name, precision=pick_precision(watch.config.precision, device),
+                torch=torch.__version__, singan_nb=__version__)
 
 def _where(watch, run):
     "Where a training was stopped, and how to go on."
-    at = f"stopped at scale {watch.scale} of 0 to {len(watch.sizes) - 1}, iteration {watch.iteration} of {watch.config.iters}"
-    return f"{at}; all of it is saved in {run.folder}, go on with --resume (resume=True)" if run else f"{at}; without a run directory only the exception's .model is left of it"
+    last, iters = len(watch.sizes) - 1, watch.config.iters
+    at = f"stopped at scale {watch.scale} of 0 to {last}, iteration {watch.iteration} of {iters}"
+    if run: return f"{at}; all of it is saved in {run.folder}, go on with --resume (resume=True)"
+    return f"{at}; without a run directory only the exception's .model is left of it"

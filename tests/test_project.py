@@ -1,0 +1,111 @@
+"""The project agrees with itself: modules, README and notebooks, imports that run one way, a wheel that works elsewhere."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted(p for p in (ROOT/"nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+CHAIN = "images gan wgan pyramid models losses scale engine training sampling paint edit harmonize superres animate metrics explore cli".split()
+
+
+def cells(notebook, kind):
+    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+def source(cell): return "".join(cell["source"])
+
+
+@pytest.fixture(scope="module")
+def made_anew(tmp_path_factory):
+    "A copy of the project in which everything generated was generated again."
+    copy = tmp_path_factory.mktemp("copy")/"project"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "__pycache__", "*.egg-info", "docs", ".proto"))
+    for tool in ("nbdev_export", "nbdev_clean"):
+        done = subprocess.run([Path(sys.executable).parent/tool], cwd=copy, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(copy)})
+        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, copy/"scripts"/"make_readme.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return copy
+
+
+def test_modules_are_exported(made_anew):
+    for module in sorted((ROOT/"singan_nb").glob("*.py")):
+        assert module.read_text() == (made_anew/"singan_nb"/module.name).read_text(), f"{module.name} differs from its notebook: run make export"
+
+
+def test_notebooks_are_clean(made_anew):
+    for notebook in NOTEBOOKS:
+        assert json.loads(notebook.read_text()) == json.loads((made_anew/notebook.relative_to(ROOT)).read_text()), f"{notebook.name} has stray metadata: run make export"
+
+
+def test_readme_is_the_index(made_anew):
+    assert (ROOT/"README.md").read_text() == (made_anew/"README.md").read_text(), "README.md differs from nbs/index.ipynb: run make export"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_hold_a_real_run(notebook):
+    outputs = [output for cell in cells(notebook, "code") for output in cell["outputs"]]
+    assert outputs and not any(output["output_type"] == "error" for output in outputs)
+    assert not any("Warning" in "".join(output.get("text", "")) for output in outputs if output.get("name") == "stderr")
+    html = " ".join("".join(output["data"].get("text/html", "")) for output in outputs if "data" in output) + " ".join(map(source, cells(notebook, "markdown")))
+    pictures = re.findall(r'<img [^>]*>|!\[[^\]]*\]', html)
+    assert pictures, "a lesson without pictures is not a lesson"
+    assert all(re.search(r'alt="[^"]{15,}"', p) if p.startswith("<") else len(p) > 20 for p in pictures)
+    assert not any("image/png" in output.get("data", {}) for output in outputs), "show pictures with show_images or show_figure: they carry alt text"
+
+
+def test_imports_run_one_way():
+    for module in (ROOT/"singan_nb").glob("*.py"):
+        if module.stem not in CHAIN: continue
+        imported = re.findall(r"^from (?:singan_nb)?\.(\w+) import", module.read_text(), re.M)
+        assert all(CHAIN.index(name) < CHAIN.index(module.stem) for name in imported), f"{module.stem} imports {imported}"
+
+
+def test_links_lead_somewhere():
+    texts = [(p, source(cell)) for p in NOTEBOOKS for cell in cells(p, "markdown")] + [(p, p.read_text()) for p in (ROOT/"README.md", ROOT/"CONTRIBUTING.md")]
+    for file, text in texts:
+        for link in re.findall(r"\]\(([^)#]+?)\)", text):
+            if "://" not in link: assert (file.parent/link).exists(), f"{file.name} links to {link}"
+
+
+def test_the_readme_s_example_runs(tmp_path, monkeypatch):
+    "The Python example as it stands there, with a training of seconds."
+    from singan_nb.all import Config
+    example, = (source(cell) for cell in cells(ROOT/"nbs"/"index.ipynb", "code"))
+    assert example in (ROOT/"README.md").read_text()
+    (tmp_path/"images").mkdir(); monkeypatch.chdir(tmp_path)
+    preset = Config.preset
+    monkeypatch.setattr(Config, "preset", lambda name: preset(name, iters=2))
+    exec(example, {})
+    assert (tmp_path/"images"/"samples.png").exists() and (tmp_path/"images"/"panorama.png").exists()
+
+
+def test_the_readme_s_commands_run(tmp_path, monkeypatch):
+    from singan_nb.cli import run_command
+    block = re.search(r"## On the command line\n\n((?:    .*\n)+)", (ROOT/"README.md").read_text()).group(1)
+    commands = [line.split("#")[0].split() for line in block.strip().splitlines()]
+    assert len(commands) == 5 and all(words[0] == "singan" for words in commands)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT/"singan_nb"/"photographs"/"boats.jpg", "photo.jpg")
+    for _, *words in commands: assert run_command(words + (["--iters", "2"] if words[0] == "train" else [])) == 0
+    assert len(list(Path("samples").iterdir())) == 8
+
+
+def test_the_wheel_works_outside_the_source_tree(tmp_path):
+    project = tmp_path/"project"
+    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "build", "*.egg-info", "nbs", "docs", ".proto"))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path/"wheels", project], check=True)
+    wheel, = (tmp_path/"wheels").iterdir()
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--target", tmp_path/"site", wheel], check=True)
+    code = "import singan_nb, sys; from singan_nb.all import *; assert singan_nb.__file__.startswith(sys.argv[1]), singan_nb.__file__; print([load_image(p.name).shape[0] for p in bundled_images()])"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path/"site")})
+    assert done.stdout.strip() == str([1]*8), done.stderr
+    names = subprocess.run([sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True).stdout
+    assert "photographs/GPL-2.txt" in names and "credits.json" in names and "entry_points.txt" in names

@@ -11,8 +11,8 @@ ImageNet, whose last layers were trained anew and whose convolutions were left a
 rounded to 8 bits. PHOTOGRAPHS is a folder of natural photographs (PNG or JPEG).
 
 Kernels and the batch normalizations' offsets are taken as they are. The batch normalizations' means and variances
-are measured anew, layer after layer, over the photographs: rounding to 8 bits in equal steps from the smallest
-variance to the largest has taken the small variances, and a small variance is what a feature is divided by.
+are measured anew, layer after layer, over the photographs: those of the first layer belong to inputs in [0, 1], and
+rounding to 8 bits in equal steps is coarse for small variances, and a small variance is what a feature is divided by.
 
 The file in the package was made from these 31 photographs:
   Debian's plasma-workspace-wallpapers 5.27.5 (LGPL-3): BytheWater, ColdRipple, ColorfulCups, DarkestHour,
@@ -101,6 +101,7 @@ def main():
     stem = calibrate(tensors, read_photographs(given.photographs))
     given.out.mkdir(parents=True, exist_ok=True)
     save_file(stem, given.out/"stem.safetensors", {"source": "npm package nsfwjs 4.2.1 (MIT), statistics measured anew by scripts/make_stem.py"})
+    (given.out/"stem.safetensors").chmod(0o644)
     shutil.copy(given.package/"LICENSE", given.out/"LICENSE.txt")
     print(f"wrote {given.out/'stem.safetensors'}")
 

@@ -7,3 +7,4 @@ from singan_nb.losses import *
 from singan_nb.scale import *
 from singan_nb.training import *
 from singan_nb.sampling import *
+from singan_nb.metrics import *

@@ -6,9 +6,8 @@
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
            'machine_name', 'quality_row', 'open_results', 'quality', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #f2da72b9
-import glob, json, platform, sys, warnings
-from dataclasses import replace
+# %% ../nbs/practice/22_scripts.ipynb #c82f4b71
+import glob, json, platform, sys, time
 from pathlib import Path
 from typing import Optional
 
@@ -16,28 +15,28 @@ import torch, typer
 from tqdm.auto import tqdm
 
 import singan_nb
-from .images import FORMATS, SinGANError, atomic_write, bundled_images, images_grid, load_image, save_image
+from .images import FORMATS, SinGANError, atomic_write, bundled_images, images_grid, load_image, resize, save_image
 from .losses import rmse
-from .metrics import evaluate
+from .metrics import evaluate, sifid
 from .models import SinGAN
-from .pyramid import schedule
+from .pyramid import finest_size, schedule
 from .sampling import check_sampling, sample, sample_batches
-from .training import Config, Interrupted, pick_device, read_config, train
+from .training import Config, Interrupted, pick_device, pick_precision, train
 
-# %% ../nbs/practice/22_scripts.ipynb #6c16d508
+# %% ../nbs/practice/22_scripts.ipynb #fd72fae5
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 @app.callback(invoke_without_command=True)
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #0706796e
+# %% ../nbs/practice/22_scripts.ipynb #f305f693
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #f8dd5277
+# %% ../nbs/practice/22_scripts.ipynb #33e3e632
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -67,7 +66,7 @@ def train_command(
         raise typer.Exit(130) from None
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #eeaab266
+# %% ../nbs/practice/22_scripts.ipynb #967fdd56
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -104,7 +103,7 @@ def sample_command(
     if grid: save_image(images_grid(shown, ["photograph"] + [f"sample {i}" for i in range(len(shown) - 1)], 4, 160), out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #73e591f4
+# %% ../nbs/practice/22_scripts.ipynb #55d0fd57
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -119,7 +118,7 @@ def info(
     for s in scales: print(f"  scale {s['scale']}: {s['height']:4} × {s['width']:<4} {s['channels']:4} channels, noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #65ea2689
+# %% ../nbs/practice/22_scripts.ipynb #15b4a247
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -134,7 +133,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #566dc8ab
+# %% ../nbs/practice/22_scripts.ipynb #f447795a
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None, count=len(values))
@@ -153,7 +152,7 @@ def _as_json(scores, names, layer):
     return json.dumps(dict(sifid=_summary(scores["sifid"]), swd=_summary(scores["swd"]), diversity=scores["diversity"], layer=layer,
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1], notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #a2005a2b
+# %% ../nbs/practice/22_scripts.ipynb #82edb671
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -176,7 +175,7 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #eec23185
+# %% ../nbs/practice/22_scripts.ipynb #2c62d3cd
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -184,13 +183,20 @@ def machine_name(device) -> str:
     model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
+# %% ../nbs/practice/22_scripts.ipynb #4fb84a2e
+def _nearest(image):
+    "The least SIFID between an image and a bundled photograph of something else, at the same size."
+    others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1) for photo in bundled_images()]
+    return sifid(image, [other for other in others if rmse(other, image) > .05]).min().item()
+
 def _measured(model, number, start_scale):
     "Scores of samples as numbers, and the first four."
     fakes = sample(model, number, seed=0, start_scale=start_scale)
     scores = evaluate(model.image, fakes)
     row = {name: _summary(scores[name]) for name in ("sifid", "swd")}
-    return row | dict(diversity=scores["diversity"]), list(fakes[:4, None])
+    return row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()), list(fakes[:4, None])
 
+# %% ../nbs/practice/22_scripts.ipynb #93ce48cb
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -203,10 +209,11 @@ def quality_row(
     seconds = time.perf_counter() - begun
     image, reconstruction = model.image, model.reconstruct().clamp(-1, 1)
     starts, pictures = zip(*(_measured(model, number, k) for k in range(min(2, len(model.scales)))))
-    row = dict(seconds=round(seconds, 1), scales=len(model.scales), height=image.shape[-2], width=image.shape[-1], rmse=rmse(reconstruction, image)/2, starts=starts)
+    row = dict(seconds=round(seconds, 1), precision=pick_precision(config.precision, pick_device(device)), scales=len(model.scales),
+               height=image.shape[-2], width=image.shape[-1], rmse=rmse(reconstruction, image)/2, other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #50f46390
+# %% ../nbs/practice/22_scripts.ipynb #a4c0aa2a
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -225,7 +232,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #7f93cea2
+# %% ../nbs/practice/22_scripts.ipynb #ec6554cc
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -247,7 +254,7 @@ def quality(
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #51584505
+# %% ../nbs/practice/22_scripts.ipynb #8cf6e838
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -259,11 +266,11 @@ def _measure_all(out, results, names, configs, number, device):
             row, pictures = quality_row(name, config, number, device)
             results["rows"].append(key | row)
             if (preset, seed) == min((key for key in configs if key[0] == preset), key=lambda each: each[1]):
-                captions = ["photograph", "reconstruction"] + ["sample"]*4 + ["start scale 1"]
+                captions = ["photograph", "reconstruction"] + ["sample"]*(len(pictures) - 3) + ["start scale 1"]
                 save_image(images_grid(pictures, captions, height=110), out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #aa4e81c5
+# %% ../nbs/practice/22_scripts.ipynb #db19cc7b
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

@@ -6,7 +6,7 @@
 __all__ = ['INCEPTION', 'STEM', 'DEPTH', 'LEAST', 'MetricError', 'as_list', 'frechet_distance', 'read_stem', 'stem_features',
            'sifid', 'sorted_distance', 'swd', 'diversity', 'rmse_255', 'psnr', 'ssim', 'match_size', 'evaluate']
 
-# %% ../nbs/practice/20_measure.ipynb #2b5d6c9b
+# %% ../nbs/practice/20_measure.ipynb #bad93399
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from .images import SinGANError, check_image, resize, to_pixels
 from .models import seeded
 
-# %% ../nbs/practice/20_measure.ipynb #9b8eaee3
+# %% ../nbs/practice/20_measure.ipynb #0aaff123
 class MetricError(SinGANError):
     "Images that cannot be measured, or weights that cannot be used."
 
@@ -39,7 +39,7 @@ def _check_size(images, least, measure):
     for h, w in (image.shape[-2:] for image in images):
         if min(h, w) < least: raise MetricError(f"an image of {h}×{w} pixels is too small for {measure}, which needs at least {least}×{least}")
 
-# %% ../nbs/practice/20_measure.ipynb #e94b1c70
+# %% ../nbs/practice/20_measure.ipynb #852e1ae7
 def frechet_distance(
     mean_1:torch.Tensor, # (d,)
     cov_1:torch.Tensor, # (d, d), symmetric
@@ -53,7 +53,7 @@ def frechet_distance(
     cross = torch.linalg.eigvalsh(root @ cov_2 @ root).clamp_min(0).sqrt().sum()
     return max(0., ((mean_1 - mean_2).square().sum() + cov_1.trace() + cov_2.trace() - 2*cross).item())
 
-# %% ../nbs/practice/20_measure.ipynb #de4d9b04
+# %% ../nbs/practice/20_measure.ipynb #066fafcf
 INCEPTION = Path(str(files("singan_nb")))/"inception"/"stem.safetensors"
 #          torchvision's name    stride, padding, pooling before
 STEM = {"conv_1a": ("Conv2d_1a_3x3", 2, 0, False), "conv_2a": ("Conv2d_2a_3x3", 1, 0, False), "conv_2b": ("Conv2d_2b_3x3", 1, 1, False),
@@ -74,7 +74,7 @@ def _layer(tensors, name):
     conv, norm = f"{STEM[name][0]}.conv.weight", f"{STEM[name][0]}.bn."
     return _fold(tensors[conv], *(tensors[norm + key] for key in ("running_mean", "running_var", "bias", "weight")))
 
-# %% ../nbs/practice/20_measure.ipynb #a0abcb13
+# %% ../nbs/practice/20_measure.ipynb #a3019554
 def _torchvision_file():
     "Where torchvision keeps its Inception-V3, if it was ever downloaded."
     folder = Path(torch.hub.get_dir())/"checkpoints"
@@ -95,7 +95,7 @@ def read_stem(
     except Exception as error: # damaged in any of many ways
         raise MetricError(f"{path} does not hold an Inception-V3 ({type(error).__name__}: {str(error)[:80]}); give torchvision's file") from None
 
-# %% ../nbs/practice/20_measure.ipynb #5768d191
+# %% ../nbs/practice/20_measure.ipynb #02dc97c5
 @torch.no_grad()
 def stem_features(
     images:torch.Tensor, # (N, 3, H, W) in [-1, 1], which is what Inception-V3 was trained on; not resized
@@ -111,7 +111,7 @@ def stem_features(
         x = F.conv2d(x, kernel.to(x.device), bias.to(x.device), stride, padding).relu()
     return x
 
-# %% ../nbs/practice/20_measure.ipynb #bf89d4e8
+# %% ../nbs/practice/20_measure.ipynb #738ce704
 def _gaussian(image, layer, weights):
     "Mean and covariance of an image's features over all positions."
     cloud = stem_features(image, layer, weights)[0].flatten(1).double()       # (layer, h*w)
@@ -127,7 +127,7 @@ def sifid(
     target = _gaussian(check_image(real), layer, weights)
     return torch.tensor([frechet_distance(*target, *_gaussian(fake, layer, weights)) for fake in as_list(fakes, real.device)], dtype=torch.double)
 
-# %% ../nbs/practice/20_measure.ipynb #a2a0e661
+# %% ../nbs/practice/20_measure.ipynb #23d6f73f
 def _sorted(x):
     "Sort the last dimension; on the CPU with NumPy, whose sort is many times faster here."
     return x.sort(-1).values if x.is_cuda else torch.from_numpy(np.sort(x.cpu().numpy(), -1))
@@ -141,7 +141,7 @@ def sorted_distance(
     a, b = (x if x.shape[-1] == n else F.interpolate(x.reshape(1, -1, x.shape[-1]), n, mode="linear").reshape(*x.shape[:-1], n) for x in (a, b))
     return (a - b).abs().mean(-1)
 
-# %% ../nbs/practice/20_measure.ipynb #a1faaac8
+# %% ../nbs/practice/20_measure.ipynb #e7eaf48c
 def _directions(number, patch, seed):
     "Random unit vectors as kernels, (number, 3, patch, patch)."
     return F.normalize(torch.randn(number, 3*patch**2, generator=seeded(seed, "directions"))).reshape(number, 3, patch, patch)
@@ -155,6 +155,7 @@ def _projections(image, directions, levels):
         x = resize(x, [max(1, side//2) for side in x.shape[-2:]])
     return found
 
+# %% ../nbs/practice/20_measure.ipynb #1c0ac169
 def swd(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
@@ -173,7 +174,7 @@ def swd(
     distance = lambda found: torch.stack([sorted_distance(a, b).mean() for a, b in zip(target, found)]).mean().item()
     return torch.tensor([distance(_projections(fake, directions, levels)) for fake in images], dtype=torch.double)
 
-# %% ../nbs/practice/20_measure.ipynb #6c7ee73a
+# %% ../nbs/practice/20_measure.ipynb #1dd531df
 def diversity(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W), of one size; at least 2
@@ -186,7 +187,7 @@ def diversity(
     if contrast < 1e-6: raise MetricError("diversity is divided by the photograph's contrast, and this one has none: all of its pixels have the same intensity")
     return torch.cat(images).mean(1).std(0).mean().item()/contrast
 
-# %% ../nbs/practice/20_measure.ipynb #ad1b6397
+# %% ../nbs/practice/20_measure.ipynb #f9d09fd1
 def _two(a, b):
     "Pixels of two images of the same size."
     if check_image(a).shape != check_image(b).shape: raise MetricError(f"images of {a.shape[-2]}×{a.shape[-1]} and {b.shape[-2]}×{b.shape[-1]} pixels cannot be compared pixel by pixel; resize one of them")
@@ -200,6 +201,7 @@ def rmse_255(
     a, b = _two(a, b)
     return float(np.sqrt(np.mean((a.astype(float) - b)**2)))
 
+# %% ../nbs/practice/20_measure.ipynb #0a836054
 def psnr(a:torch.Tensor, b:torch.Tensor) -> float: # in decibels; infinite for identical pictures
     "Peak signal-to-noise ratio of the 8-bit pictures, the same error on a logarithmic scale."
     error = rmse_255(a, b)
@@ -211,7 +213,7 @@ def ssim(a:torch.Tensor, b:torch.Tensor) -> float: # 1 for identical pictures
     _check_size([a, b], 7, "SSIM")
     return float(structural_similarity(*_two(a, b), channel_axis=2, data_range=255))
 
-# %% ../nbs/practice/20_measure.ipynb #94552ac0
+# %% ../nbs/practice/20_measure.ipynb #0af2be68
 def match_size(
     real:torch.Tensor, # the photograph, (1, 3, H, W)
     fakes:list, # of (1, 3, h, w)
@@ -225,7 +227,7 @@ def match_size(
         return resize(real, (h, w)).clamp(-1, 1), [f"{said}; it is shrunk to their size"]
     return real, [f"{said}; they are compared as they are"]
 
-# %% ../nbs/practice/20_measure.ipynb #ddd9ba53
+# %% ../nbs/practice/20_measure.ipynb #8b6d0bf0
 def evaluate(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes

@@ -1,0 +1,264 @@
+"""Measures against computations of another kind, and what must hold of them on the bundled photographs."""
+import time
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+import skimage.metrics
+import torch
+import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+
+from singan_nb import metrics
+from singan_nb.images import ImageError, SinGANError, bundled_images, load_image, resize, to_pixels
+from singan_nb.metrics import MetricError, diversity, evaluate, frechet_distance, psnr, read_stem, rmse_255, sifid, ssim, stem_features, swd
+
+PHOTOGRAPHS = {photo.name: load_image(photo.path) for photo in bundled_images()}
+
+
+def noise_image(seed, size=(24, 26)):
+    return torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(seed))*2 - 1
+
+
+def blur(image, radius):
+    x = torch.arange(-3*radius, 3*radius + 1.)
+    kernel = torch.exp(-x**2/2/radius**2); kernel = (kernel/kernel.sum()).expand(3, 1, 1, -1)
+    padded = F.pad(image, [3*radius]*4, "replicate")
+    return F.conv2d(F.conv2d(padded, kernel, groups=3), kernel.transpose(2, 3), groups=3).clamp(-1, 1)
+
+
+def noisy(image, deviation):
+    return (image + deviation*torch.randn(image.shape, generator=torch.Generator().manual_seed(1))).clamp(-1, 1)
+
+
+# Fréchet distance
+
+def gaussian(seed, d=6):
+    random = np.random.default_rng(seed)
+    root = random.normal(size=(d, d))
+    return torch.tensor(random.normal(size=d)), torch.tensor(root @ root.T)
+
+
+def test_frechet_closed_form_of_commuting_covariances():
+    "In common axes the distance is a sum of (μ₁ − μ₂)² + (σ₁ − σ₂)²."
+    axes = torch.linalg.qr(torch.randn(5, 5, dtype=torch.double, generator=torch.Generator().manual_seed(0)))[0]
+    s1, s2 = torch.tensor([1., 2, 3, 4, 5]).double(), torch.tensor([2., 2, 1, 0, 9]).double()
+    m1, m2 = torch.arange(5.).double(), torch.tensor([1., 1, 2, 5, 4]).double()
+    found = frechet_distance(axes @ m1, axes*s1**2 @ axes.T, axes @ m2, axes*s2**2 @ axes.T)
+    assert found == pytest.approx(((m1 - m2)**2 + (s1 - s2)**2).sum().item(), rel=1e-6)
+
+
+def test_frechet_against_matrix_square_root():
+    "The formula as FID's code computes it, with SciPy's sqrtm of the product."
+    (m1, c1), (m2, c2) = gaussian(1), gaussian(2)
+    expected = ((m1 - m2)**2).sum().item() + np.trace((c1 + c2).numpy() - 2*scipy.linalg.sqrtm(c1.numpy() @ c2.numpy()).real)
+    assert frechet_distance(m1, c1, m2, c2) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(m2, c2, m1, c1) == pytest.approx(expected, rel=1e-9)
+
+
+def test_frechet_of_singular_covariances_is_finite():
+    m, c = torch.zeros(4), torch.zeros(4, 4)
+    assert frechet_distance(m, c, m + 2, c) == 16
+    rank_one = torch.ones(4, 4)
+    assert frechet_distance(m, rank_one, m, rank_one) == pytest.approx(0, abs=1e-9)
+
+
+# the stem
+
+def numpy_stem(image, layer):
+    "The layers one by one, in NumPy and double precision, from the package's file: convolution, batch normalization, ReLU."
+    file, x = load_file(metrics.INCEPTION), image[0].double().numpy()
+    plan = [("conv_1a", 2, 0, False), ("conv_2a", 1, 0, False), ("conv_2b", 1, 1, False), ("conv_3b", 1, 0, True), ("conv_4a", 1, 0, False)]
+    for name, stride, padding, pool in plan[:3 if layer == 64 else 5]:
+        if pool: x = sliding_window_view(x, (3, 3), (1, 2))[:, ::2, ::2].max((-1, -2))
+        low, step = file[f"{name}.range"].astype(float)
+        kernel = file[f"{name}.levels"].astype(float)*step + low
+        windows = sliding_window_view(np.pad(x, [(0, 0), (padding, padding), (padding, padding)]), kernel.shape[2:], (1, 2))[:, ::stride, ::stride]
+        x = np.einsum("chwij,ocij->ohw", windows, kernel)
+        mean, variance, offset = (file[f"{name}.{key}"].astype(float)[:, None, None] for key in ("mean", "variance", "offset"))
+        x = np.maximum((x - mean)/np.sqrt(variance + 1e-3) + offset, 0)
+    return x
+
+
+@pytest.mark.parametrize("layer", [64, 192])
+def test_features_against_numpy(layer):
+    image = PHOTOGRAPHS["boats"][..., 60:91, 40:73]
+    expected, found = numpy_stem(image, layer), stem_features(image, layer)[0]
+    assert found.shape == expected.shape and found.shape[0] == layer
+    assert np.abs(found.numpy() - expected).max() < 1e-3 and expected.std() > .1
+
+
+def test_features_do_not_depend_on_the_batch():
+    images = torch.cat([noise_image(seed) for seed in range(5)])
+    together = stem_features(images, 192)
+    for i in range(5): assert torch.allclose(stem_features(images[i:i+1], 192)[0], together[i], atol=1e-4)
+
+
+def torchvision_tensors():
+    "Random tensors under torchvision's names."
+    random, tensors = torch.Generator().manual_seed(0), {}
+    for (name, *_), (kernel, bias) in zip(metrics.STEM.values(), read_stem()):
+        n = len(bias)
+        tensors[f"{name}.conv.weight"] = torch.randn(kernel.shape, generator=random)*.1
+        for key in ("weight", "bias", "running_mean", "running_var"): tensors[f"{name}.bn.{key}"] = torch.rand(n, generator=random) + .2
+    return tensors
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_torchvision_weights_from_a_file(tmp_path, suffix):
+    tensors, path = torchvision_tensors(), tmp_path/f"inception{suffix}"
+    (torch.save if suffix == ".pth" else save_file)(tensors, path)
+    x = noise_image(3)
+    for name, stride, padding in (("Conv2d_1a_3x3", 2, 0), ("Conv2d_2a_3x3", 1, 0), ("Conv2d_2b_3x3", 1, 1)):
+        x = F.conv2d(x, tensors[f"{name}.conv.weight"], None, stride, padding)
+        x = F.batch_norm(x, *(tensors[f"{name}.bn.{key}"] for key in ("running_mean", "running_var", "weight", "bias")), eps=1e-3).relu()
+    assert torch.allclose(stem_features(noise_image(3), weights=str(path)), x, atol=1e-5)
+
+
+def test_torchvision_weights_from_its_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    read_stem.cache_clear()
+    with pytest.raises(MetricError, match="not in .*checkpoints"): read_stem("torchvision")
+    (tmp_path/"checkpoints").mkdir()
+    torch.save(torchvision_tensors(), tmp_path/"checkpoints"/"inception_v3_google-0cc3c7bd.pth")
+    kernel, bias = read_stem("torchvision")[0]
+    read_stem.cache_clear()
+    assert kernel.shape == (32, 3, 3, 3) and not torch.equal(kernel, read_stem()[0][0])
+
+
+# SIFID
+
+@pytest.mark.filterwarnings("ignore:Matrix is singular")
+def test_sifid_against_numpy():
+    a, b = PHOTOGRAPHS["lake"][..., :60, :70], PHOTOGRAPHS["moss"][..., :60, :70]
+    clouds = [numpy_stem(image, 64).reshape(64, -1) for image in (a, b)]
+    (m1, c1), (m2, c2) = ((cloud.mean(1), np.cov(cloud)) for cloud in clouds)
+    expected = ((m1 - m2)**2).sum() + np.trace(c1 + c2 - 2*scipy.linalg.sqrtm(c1 @ c2).real)
+    assert sifid(a, b).item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_sifid_of_lists_and_batches_is_the_same():
+    real, fakes = PHOTOGRAPHS["dunes"], [PHOTOGRAPHS[name] for name in ("forest", "lake", "boats")]
+    found = sifid(real, fakes)
+    assert found.shape == (3,) and torch.allclose(found, sifid(real, torch.cat(fakes)))
+    assert torch.allclose(found[1], sifid(real, fakes[1])[0])
+    assert sifid(real, [noise_image(0, (30, 31)), noise_image(0, (50, 20))]).shape == (2,)
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_measures_rank_degradations(name):
+    real = PHOTOGRAPHS[name]
+    for measure in (sifid, swd):
+        same, slight, strong, some, much = measure(real, [real, blur(real, 1), blur(real, 4), noisy(real, .05), noisy(real, .3)]).tolist()
+        assert same < 1e-3 and same < slight < strong and same < some < much, measure
+    assert sifid(real, blur(real, 1)) > 1e-3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_measures_do_not_depend_on_the_device():
+    real, fakes = PHOTOGRAPHS["dunes"], torch.cat([PHOTOGRAPHS["forest"], PHOTOGRAPHS["boats"]])
+    here, there = evaluate(real, fakes), evaluate(real.cuda(), fakes.cuda())
+    assert torch.allclose(here["sifid"], there["sifid"], rtol=5e-3) and torch.allclose(here["swd"], there["swd"], rtol=5e-3)
+    assert here["diversity"] == pytest.approx(there["diversity"], rel=1e-4)
+
+
+# sliced Wasserstein distance
+
+def test_swd_of_identical_images_is_zero_and_symmetric():
+    a, b = noise_image(0), PHOTOGRAPHS["moss"][..., :24, :26]
+    assert swd(a, a).item() == 0
+    assert swd(a, b).item() == pytest.approx(swd(b, a).item(), rel=1e-6) and swd(a, b) > .01
+
+
+def test_swd_of_flat_images():
+    "Every projection of a flat image is its grey times the direction's sum, which has a standard normal distribution: d·√(2/π)."
+    flat = lambda grey: torch.full((1, 3, 20, 20), grey*2. - 1)
+    assert swd(flat(.2), flat(.5), projections=8192).item() == pytest.approx(.3*np.sqrt(2/np.pi), rel=.05)
+
+
+@pytest.mark.parametrize("size", [(24, 26), (19, 33)])
+def test_swd_against_scipy(size):
+    "Cut-out patches, projected by a matrix product, and SciPy's earth mover's distance; also for different numbers of patches."
+    a, b = PHOTOGRAPHS["meadow"][..., :24, :26], PHOTOGRAPHS["leaves"][..., :size[0], :size[1]]
+    theta = metrics._directions(16, 7, 0).flatten(1).numpy()
+    pa, pb = (sliding_window_view(((x[0].numpy() + 1)/2), (7, 7), (1, 2)).transpose(1, 2, 0, 3, 4).reshape(-1, 147) @ theta.T for x in (a, b))
+    expected = np.mean([scipy.stats.wasserstein_distance(pa[:, i], pb[:, i]) for i in range(16)])
+    assert swd(a, b, levels=1, projections=16).item() == pytest.approx(expected, rel=1e-5 if size == (24, 26) else 5e-3)
+
+
+def test_swd_is_seeded_and_uses_coarser_levels():
+    a, b = PHOTOGRAPHS["meadow"], PHOTOGRAPHS["leaves"]
+    assert swd(a, b, seed=3) == swd(a, b, seed=3) != swd(a, b, seed=4)
+    stripes = torch.ones(1, 3, 64, 64); stripes[..., ::2] = -1
+    # white and black columns become grey when halved: only the finest level can tell them from another grid of columns
+    shifted = stripes.roll(1, -1).transpose(2, 3).contiguous()
+    assert swd(stripes, shifted, levels=3) < swd(stripes, shifted, levels=1)
+
+
+# diversity
+
+def test_diversity_against_numpy():
+    real, fakes = noise_image(9), torch.cat([noise_image(seed) for seed in range(7)])
+    grey = fakes.numpy().astype(float).mean(1)
+    assert diversity(real, fakes) == pytest.approx(grey.std(0, ddof=1).mean()/real.numpy().mean(1).std(ddof=1), rel=1e-5)
+    assert diversity(real, [fake[None] for fake in fakes]) == pytest.approx(diversity(real, fakes), rel=1e-6)
+    assert diversity(real, fakes*.5) == pytest.approx(diversity(real, fakes)/2, rel=1e-5)
+
+
+def test_diversity_of_identical_fakes_is_zero():
+    assert diversity(PHOTOGRAPHS["dunes"], PHOTOGRAPHS["forest"].expand(5, -1, -1, -1)) < 1e-6
+
+
+# with a right answer
+
+def test_pixel_scores_against_scikit_image():
+    a, b = PHOTOGRAPHS["dunes"], noisy(PHOTOGRAPHS["dunes"], .1)
+    assert psnr(a, b) == pytest.approx(skimage.metrics.peak_signal_noise_ratio(to_pixels(a), to_pixels(b)), rel=1e-9)
+    assert rmse_255(a, b) == pytest.approx(skimage.metrics.mean_squared_error(to_pixels(a).astype(float), to_pixels(b).astype(float))**.5, rel=1e-9)
+    assert 1 == pytest.approx(ssim(a, a)) and ssim(a, b) > ssim(a, noisy(a, .3)) > 0
+
+
+# all together
+
+def test_evaluate_copies_are_perfect_but_for_diversity():
+    real = PHOTOGRAPHS["dunes"]
+    scores = evaluate(real, real.expand(4, -1, -1, -1))
+    assert scores["sifid"].max() < 1e-3 and scores["swd"].max() == 0 and scores["diversity"] < 1e-6 and scores["notes"] == []
+
+
+def test_evaluate_shrinks_the_photograph_only_if_it_fits():
+    real = PHOTOGRAPHS["dunes"]
+    small = resize(real, (40, 64)).clamp(-1, 1)
+    scores = evaluate(real, [small, small])
+    assert scores["real"].shape == small.shape and scores["swd"].max() == 0 and "shrunk" in scores["notes"][0]
+    assert evaluate(real, [noise_image(0, (40, 90))]*2)["real"].shape == real.shape
+    assert evaluate(small, [real, real])["real"].shape == small.shape
+    mixed = evaluate(real, [small, noise_image(0, (30, 30))])
+    assert mixed["diversity"] is None and any("no diversity" in note for note in mixed["notes"]) and mixed["sifid"].shape == (2,)
+
+
+def test_fifty_samples_of_250_pixels_take_seconds():
+    fakes = torch.cat([noise_image(seed, (167, 250)) for seed in range(50)])
+    begun = time.perf_counter()
+    evaluate(noise_image(99, (167, 250)), fakes)
+    assert time.perf_counter() - begun < 30
+
+
+PIXEL, PICTURE = torch.zeros(1, 3, 1, 1), noise_image(0)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: sifid(PICTURE, []), lambda: swd(PICTURE, torch.zeros(0, 3, 9, 9)), lambda: diversity(PICTURE, []),
+    lambda: sifid(PICTURE, PIXEL), lambda: sifid(PIXEL, PICTURE), lambda: swd(PICTURE, PIXEL), lambda: sifid(PICTURE[..., :22, :], PICTURE, layer=192),
+    lambda: sifid(PICTURE, torch.zeros(1, 4, 9, 9)), lambda: sifid(torch.zeros(1, 1, 9, 9), PICTURE), lambda: swd(PICTURE, PICTURE[0]), lambda: swd(PICTURE, [PICTURE*300]),
+    lambda: diversity(PICTURE, PICTURE), lambda: diversity(PICTURE*0, [PICTURE, PICTURE]), lambda: diversity(PICTURE, [PICTURE, PICTURE[..., 1:]]),
+    lambda: sifid(PICTURE, PICTURE, layer=65), lambda: sifid(PICTURE, PICTURE, weights="nowhere.pth"), lambda: sifid(PICTURE, PICTURE, weights=__file__),
+    lambda: swd(PICTURE, PICTURE, projections=0), lambda: swd(PICTURE, PICTURE, patch=0), lambda: psnr(PICTURE, PICTURE[..., 1:]), lambda: ssim(PIXEL, PIXEL),
+    lambda: sifid(PICTURE, [PICTURE*float("nan")]),
+])
+def test_what_cannot_be_measured_says_so_in_one_line(call):
+    with pytest.raises((MetricError, ImageError)) as caught: call()
+    assert isinstance(caught.value, SinGANError) and "\n" not in str(caught.value) and len(str(caught.value)) > 20

@@ -23,7 +23,7 @@ lint: .venv/develop
 
 notebooks: .venv/develop  ## run every notebook top to bottom, with few iterations
 	@echo "== notebooks (each with few iterations)"
-	LESSON_ITERS=20 OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
+	LESSON_ITERS=20 OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing --skip_file_re '^(index|[_.].*)'
 
 export: .venv/develop  ## after editing notebooks: library and README from them, notebooks cleaned
 	$(BIN)/nbdev_export

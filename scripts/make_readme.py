@@ -1,6 +1,8 @@
 """Write README.md from nbs/index.ipynb: its prose, its code and their text outputs; pictures are linked, not embedded."""
+import re
 from pathlib import Path
 
+import nbformat
 from nbconvert import MarkdownExporter
 
 root = Path(__file__).resolve().parent.parent
@@ -8,10 +10,11 @@ root = Path(__file__).resolve().parent.parent
 
 def readme() -> str:
     "The README's text, with links that work from the top of the repository."
-    exporter = MarkdownExporter()
-    exporter.register_preprocessor("nbconvert.preprocessors.TagRemovePreprocessor", enabled=False)
-    text, _ = exporter.from_filename(root/"nbs"/"index.ipynb")
-    text = text.replace("](images/", "](nbs/images/").replace("](lessons/", "](nbs/lessons/").replace("](practice/", "](nbs/practice/").replace("](../", "](")
+    notebook = nbformat.read(root/"nbs"/"index.ipynb", as_version=4)
+    notebook.metadata.language_info = {"name": "python"}           # for the highlighting of its code
+    text, _ = MarkdownExporter().from_notebook_node(notebook)
+    for folder in ("images", "lessons", "practice", "applications"): text = text.replace(f"]({folder}/", f"](nbs/{folder}/")
+    text = re.sub(r"\n{3,}", "\n\n", text.replace("](../", "]("))
     return "<!-- Made from nbs/index.ipynb by `make export`. -->\n" + text.strip() + "\n"
 
 

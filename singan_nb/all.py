@@ -1,5 +1,6 @@
 """Every public name of the package, for scripts and notebooks: `from singan_nb.all import *`."""
 from singan_nb.images import *
+from singan_nb.gan import *
 from singan_nb.wgan import *
 from singan_nb.pyramid import *
 from singan_nb.models import *

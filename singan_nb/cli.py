@@ -6,8 +6,9 @@
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
            'machine_name', 'quality_row', 'open_results', 'quality', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #c82f4b71
-import glob, json, platform, sys, time
+# %% ../nbs/practice/22_scripts.ipynb #076d9293
+import glob, json, platform, sys, time, warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
@@ -15,28 +16,30 @@ import torch, typer
 from tqdm.auto import tqdm
 
 import singan_nb
-from .images import FORMATS, SinGANError, atomic_write, bundled_images, images_grid, load_image, resize, save_image
+from .images import (FORMATS, SinGANError, atomic_write, bundled_images, images_grid, load_image, resize,
+                              save_image)
 from .losses import rmse
 from .metrics import evaluate, sifid
 from .models import SinGAN
-from .pyramid import finest_size, schedule
+from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
-from .training import Config, Interrupted, pick_device, pick_precision, train
+from .training import Config, Interrupted, pick_device, pick_precision, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #fd72fae5
-app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+# %% ../nbs/practice/22_scripts.ipynb #59f98409
+app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
+                  no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 @app.callback(invoke_without_command=True)
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #f305f693
+# %% ../nbs/practice/22_scripts.ipynb #acec339a
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #33e3e632
+# %% ../nbs/practice/22_scripts.ipynb #dc5e6d47
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -59,24 +62,28 @@ def train_command(
     sizes = schedule(photograph.shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
     (h, w), (fine_h, fine_w) = photograph.shape[-2:], sizes[-1]
     shrunk = f" (the photograph has {h}×{w}; --max-size sets the longer side)" if (h, w) != (fine_h, fine_w) else ""
-    print(f"training {len(sizes)} scales from {sizes[0][0]}×{sizes[0][1]} to {fine_h}×{fine_w} pixels{shrunk}, {config.iters} iterations each, on {pick_device(device)}")
+    print(f"training {len(sizes)} scales from {sizes[0][0]}×{sizes[0][1]} to {fine_h}×{fine_w} pixels{shrunk}, "
+          f"{config.iters} iterations each, on {pick_device(device)}")
     try: model = train(photograph, config, out, resume, device, save_every=save_every)
     except Interrupted as stop:
         print(f"\n{stop}", file=sys.stderr)
         raise typer.Exit(130) from None
-    print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; now: singan sample {out} --out {out/'samples'}")
+    print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
+          f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #967fdd56
+# %% ../nbs/practice/22_scripts.ipynb #ae66f5ea
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
 ): # (H, W), or None for the model's own
     "Size of the output; if one side is given, the other keeps the proportions."
     for name, side in (("height", height), ("width", width)):
-        if side is not None and not 1 <= side <= 2**15: raise SinGANError(f"--{name} {side} is out of range; it must be at least 1 and at most {2**15} pixels")
+        if side is not None and not 1 <= side <= 2**15:
+            raise SinGANError(f"--{name} {side} is out of range; it must be at least 1 and at most {2**15} pixels")
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
+# %% ../nbs/practice/22_scripts.ipynb #23d96e42
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -91,7 +98,8 @@ def sample_command(
 ):
     "Draw samples as PNG files."
     network = SinGAN.load(model, pick_device(device))
-    size, digits, done, shown = output_size(network.sizes[-1], height, width), max(3, len(str(n - 1))), 0, [network.image]
+    size, digits, done, shown = (output_size(network.sizes[-1], height, width), max(3, len(str(n - 1))), 0,
+                                 [network.image])
     check_sampling(network, n, start_scale, size)
     out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=n, unit="picture", disable=n < 2) as bar:
@@ -100,10 +108,12 @@ def sample_command(
                 save_image(image, out/f"sample_{done:0{digits}}.png")
                 done += 1; bar.update()
                 if len(shown) < 12: shown.append(image)
-    if grid: save_image(images_grid(shown, ["photograph"] + [f"sample {i}" for i in range(len(shown) - 1)], 4, 160), out/"grid.png")
+    if grid:
+        save_image(images_grid(shown, ["photograph"] + [f"sample {i}" for i in range(len(shown) - 1)], 4, 160),
+                   out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #55d0fd57
+# %% ../nbs/practice/22_scripts.ipynb #7a9c3c1e
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -111,14 +121,18 @@ def info(
 ):
     "Scales, sizes and training of a model."
     network = SinGAN.load(model)
-    scales = [dict(scale=k, height=s.size[0], width=s.size[1], channels=s.generator.net[0][0].out_channels, noise_amp=round(s.noise_amp.item(), 5),
-                   parameters=sum(p.numel() for p in s.generator.parameters())) for k, s in enumerate(network.scales)]
+    scales = [dict(scale=k, height=s.size[0], width=s.size[1],
+                   channels=s.generator.net[0][0].out_channels, noise_amp=round(s.noise_amp.item(), 5),
+                   parameters=sum(p.numel() for p in s.generator.parameters()))
+              for k, s in enumerate(network.scales)]
     if as_json: print(json.dumps(dict(scales=scales, record=network.record))); return
     print(f"{len(scales)} scales, {sum(s['parameters'] for s in scales):,} parameters")
-    for s in scales: print(f"  scale {s['scale']}: {s['height']:4} × {s['width']:<4} {s['channels']:4} channels, noise {s['noise_amp']:.4f}")
+    for s in scales:
+        print(f"  scale {s['scale']}: {s['height']:4} × {s['width']:<4} {s['channels']:4} channels, "
+              f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #15b4a247
+# %% ../nbs/practice/22_scripts.ipynb #5c8cc03a
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -126,33 +140,43 @@ def picture_files(
     found = []
     for place in map(str, places):
         path = Path(place)
-        if path.is_dir(): here = [file for file in path.iterdir() if file.suffix.lower() in FORMATS and not file.name.startswith(".")]
+        if path.is_dir():
+            here = [file for file in path.iterdir()
+                    if file.suffix.lower() in FORMATS and not file.name.startswith(".")]
         elif path.exists() or not any(mark in place for mark in "*?["): here = [path]
         else: here = [Path(file) for file in glob.glob(place, recursive=True)]
         if not here: raise SinGANError(f"{place}: no pictures there ({' '.join(FORMATS)})")
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #f447795a
+# %% ../nbs/practice/22_scripts.ipynb #1db45779
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
-    return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None, count=len(values))
+    return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
+                count=len(values))
 
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
     rows = [(f"SIFID ({layer})", _summary(scores["sifid"])), ("SWD", _summary(scores["swd"]))]
     print(f"{'':12}{'mean':>10}{'spread':>10}{'count':>7}")
-    for name, row in rows: print(f"{name:12}{row['mean']:10.4f}{'-' if row['spread'] is None else format(row['spread'], '.4f'):>10}{row['count']:7}")
-    if scores["diversity"] is not None: print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
+    for name, row in rows:
+        print(f"{name:12}{row['mean']:10.4f}"
+              f"{'-' if row['spread'] is None else format(row['spread'], '.4f'):>10}{row['count']:7}")
+    if scores["diversity"] is not None:
+        print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
+# %% ../nbs/practice/22_scripts.ipynb #69264707
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
-    each = [dict(name=name, sifid=f, swd=s) for name, f, s in zip(names, scores["sifid"].tolist(), scores["swd"].tolist())]
-    return json.dumps(dict(sifid=_summary(scores["sifid"]), swd=_summary(scores["swd"]), diversity=scores["diversity"], layer=layer,
-                           height=scores["real"].shape[-2], width=scores["real"].shape[-1], notes=scores["notes"], fakes=each), indent=1)
+    each = [dict(name=name, sifid=f, swd=s)
+            for name, f, s in zip(names, scores["sifid"].tolist(), scores["swd"].tolist())]
+    return json.dumps(dict(sifid=_summary(scores["sifid"]), swd=_summary(scores["swd"]),
+                           diversity=scores["diversity"], layer=layer,
+                           height=scores["real"].shape[-2], width=scores["real"].shape[-1],
+                           notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #82edb671
+# %% ../nbs/practice/22_scripts.ipynb #6dec5ba3
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -167,26 +191,32 @@ def evaluate_command(
     as_json:bool = typer.Option(False, "--json", help="For scripts."),
 ):
     "Score pictures against the photograph: SIFID, sliced Wasserstein distance, diversity."
-    if bool(fakes) == (model is not None): raise SinGANError("there are no fakes to measure; give files, or --model MODEL" if model is None else "give files or --model, not both")
+    if bool(fakes) == (model is not None):
+        raise SinGANError("there are no fakes to measure; give files, or --model MODEL" if model is None
+                          else "give files or --model, not both")
     photograph, device = load_image(real).to(pick_device(device)), pick_device(device)
     if model is None: images = {str(path): load_image(path).to(device) for path in picture_files(fakes)}
-    else: images = {f"sample {i}": image[None] for i, image in enumerate(sample(SinGAN.load(model, device), n, seed, start_scale))}
+    else:
+        images = {f"sample {i}": image[None]
+                  for i, image in enumerate(sample(SinGAN.load(model, device), n, seed, start_scale))}
     scores = evaluate(photograph, list(images.values()), layer, weights, seed)
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #2c62d3cd
+# %% ../nbs/practice/22_scripts.ipynb #df3059f7
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+                 platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/22_scripts.ipynb #4fb84a2e
+# %% ../nbs/practice/22_scripts.ipynb #f6c57748
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
-    others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1) for photo in bundled_images()]
+    others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
+              for photo in bundled_images()]
     return sifid(image, [other for other in others if rmse(other, image) > .05]).min().item()
 
 def _measured(model, number, start_scale):
@@ -194,9 +224,10 @@ def _measured(model, number, start_scale):
     fakes = sample(model, number, seed=0, start_scale=start_scale)
     scores = evaluate(model.image, fakes)
     row = {name: _summary(scores[name]) for name in ("sifid", "swd")}
-    return row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()), list(fakes[:4, None])
+    return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
+            list(fakes[:4, None]))
 
-# %% ../nbs/practice/22_scripts.ipynb #93ce48cb
+# %% ../nbs/practice/22_scripts.ipynb #0797812f
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -209,11 +240,13 @@ def quality_row(
     seconds = time.perf_counter() - begun
     image, reconstruction = model.image, model.reconstruct().clamp(-1, 1)
     starts, pictures = zip(*(_measured(model, number, k) for k in range(min(2, len(model.scales)))))
-    row = dict(seconds=round(seconds, 1), precision=pick_precision(config.precision, pick_device(device)), scales=len(model.scales),
-               height=image.shape[-2], width=image.shape[-1], rmse=rmse(reconstruction, image)/2, other_sifid=_nearest(image), starts=starts)
+    row = dict(seconds=round(seconds, 1), precision=pick_precision(config.precision, pick_device(device)),
+               scales=len(model.scales),
+               height=image.shape[-2], width=image.shape[-1], rmse=rmse(reconstruction, image)/2,
+               other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #a4c0aa2a
+# %% ../nbs/practice/22_scripts.ipynb #b03ef39e
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -223,8 +256,11 @@ def open_results(
     try:
         results = json.loads(path.read_text())
         before = results["machine"], [row["photograph"] for row in results["rows"]]
-    except (ValueError, KeyError, TypeError): raise SinGANError(f"{path} is no results file; give another --out") from None
-    if before[0] != machine: raise SinGANError(f"{path} was measured on {before[0]}, this is {machine}; give another --out, since times would not compare")
+    except (ValueError, KeyError, TypeError):
+        raise SinGANError(f"{path} is no results file; give another --out") from None
+    if before[0] != machine:
+        raise SinGANError(f"{path} was measured on {before[0]}, this is {machine}; "
+                          "give another --out, since times would not compare")
     return results
 
 def _listed(text, kind=str):
@@ -232,7 +268,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #ec6554cc
+# %% ../nbs/practice/22_scripts.ipynb #b0afe8e3
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -248,13 +284,14 @@ def quality(
     if number < 2: raise SinGANError(f"-n {number} is too few; diversity needs at least 2 samples")
     names = _listed(photographs) if photographs else [photo.name for photo in bundled_images()]
     given = {} if iters is None else dict(iters=iters)
-    configs = {(preset, seed): Config.preset(preset, seed=seed, **given) for preset in _listed(presets) for seed in _listed(seeds, int)}
+    configs = {(preset, seed): Config.preset(preset, seed=seed, **given)
+               for preset in _listed(presets) for seed in _listed(seeds, int)}
     for name in names: load_image(name)
     results = open_results(out, machine_name(pick_device(device)))
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #8cf6e838
+# %% ../nbs/practice/22_scripts.ipynb #ed5fbdf2
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -267,10 +304,11 @@ def _measure_all(out, results, names, configs, number, device):
             results["rows"].append(key | row)
             if (preset, seed) == min((key for key in configs if key[0] == preset), key=lambda each: each[1]):
                 captions = ["photograph", "reconstruction"] + ["sample"]*(len(pictures) - 3) + ["start scale 1"]
-                save_image(images_grid(pictures, captions, height=110), out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
+                save_image(images_grid(pictures, captions, height=110),
+                           out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #db19cc7b
+# %% ../nbs/practice/22_scripts.ipynb #0e778f07
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))
@@ -283,8 +321,10 @@ def run_command(
     warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
     try: return app(arguments, standalone_mode=False, prog_name="singan") or 0
     except (KeyboardInterrupt, typer.Abort): print("\ninterrupted", file=sys.stderr); return 130
-    except usage_error as error: message = f"{error.format_message().rstrip('.')} (given: singan {' '.join(arguments)}); see singan --help"
+    except usage_error as error:
+        message = f"{error.format_message().rstrip('.')} (given: singan {' '.join(arguments)}); see singan --help"
     except SinGANError as error: message = str(error)
-    except OSError as error: message = f"{error.filename or 'writing'}: {error.strerror or error}; nothing half-written is left there"
+    except OSError as error:
+        message = f"{error.filename or 'writing'}: {error.strerror or error}; nothing half-written is left there"
     print("error: " + " ".join(message.split()), file=sys.stderr)
     return 2

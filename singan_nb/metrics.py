@@ -6,7 +6,7 @@
 __all__ = ['INCEPTION', 'STEM', 'DEPTH', 'LEAST', 'MetricError', 'as_list', 'frechet_distance', 'read_stem', 'stem_features',
            'sifid', 'sorted_distance', 'swd', 'diversity', 'rmse_255', 'psnr', 'ssim', 'match_size', 'evaluate']
 
-# %% ../nbs/practice/20_measure.ipynb #bad93399
+# %% ../nbs/practice/20_measure.ipynb #e82d7e80
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from .images import SinGANError, check_image, resize, to_pixels
 from .models import seeded
 
-# %% ../nbs/practice/20_measure.ipynb #0aaff123
+# %% ../nbs/practice/20_measure.ipynb #d0dabe0b
 class MetricError(SinGANError):
     "Images that cannot be measured, or weights that cannot be used."
 
@@ -29,7 +29,8 @@ def as_list(
     what:str="fakes", # how to call them in an error
 ) -> list: # of (1, 3, H, W)
     "Images one by one, each of them checked."
-    if torch.is_tensor(fakes) and fakes.ndim != 4: raise MetricError(f"{what} must have the shape (N, 3, H, W), not {tuple(fakes.shape)}")
+    if torch.is_tensor(fakes) and fakes.ndim != 4:
+        raise MetricError(f"{what} must have the shape (N, 3, H, W), not {tuple(fakes.shape)}")
     images = [image[None] for image in fakes] if torch.is_tensor(fakes) else list(fakes)
     if not images: raise MetricError(f"there are no {what} to measure; give at least one image")
     return [check_image(image).to(device) for image in images]
@@ -37,9 +38,11 @@ def as_list(
 def _check_size(images, least, measure):
     "Raise `MetricError` if an image has a side that is too short for a measure."
     for h, w in (image.shape[-2:] for image in images):
-        if min(h, w) < least: raise MetricError(f"an image of {h}×{w} pixels is too small for {measure}, which needs at least {least}×{least}")
+        if min(h, w) < least:
+            raise MetricError(f"an image of {h}×{w} pixels is too small for {measure}, "
+                              f"which needs at least {least}×{least}")
 
-# %% ../nbs/practice/20_measure.ipynb #852e1ae7
+# %% ../nbs/practice/20_measure.ipynb #5b804036
 def frechet_distance(
     mean_1:torch.Tensor, # (d,)
     cov_1:torch.Tensor, # (d, d), symmetric
@@ -53,10 +56,11 @@ def frechet_distance(
     cross = torch.linalg.eigvalsh(root @ cov_2 @ root).clamp_min(0).sqrt().sum()
     return max(0., ((mean_1 - mean_2).square().sum() + cov_1.trace() + cov_2.trace() - 2*cross).item())
 
-# %% ../nbs/practice/20_measure.ipynb #066fafcf
+# %% ../nbs/practice/20_measure.ipynb #1315a5b7
 INCEPTION = Path(str(files("singan_nb")))/"inception"/"stem.safetensors"
 #          torchvision's name    stride, padding, pooling before
-STEM = {"conv_1a": ("Conv2d_1a_3x3", 2, 0, False), "conv_2a": ("Conv2d_2a_3x3", 1, 0, False), "conv_2b": ("Conv2d_2b_3x3", 1, 1, False),
+STEM = {"conv_1a": ("Conv2d_1a_3x3", 2, 0, False), "conv_2a": ("Conv2d_2a_3x3", 1, 0, False),
+        "conv_2b": ("Conv2d_2b_3x3", 1, 1, False),
         "conv_3b": ("Conv2d_3b_1x1", 1, 0, True), "conv_4a": ("Conv2d_4a_3x3", 1, 0, False)}
 DEPTH = {64: 3, 192: 5} # layers of the stem, by the number of features
 LEAST = {64: 9, 192: 23} # shortest side that leaves 2 × 2 positions
@@ -70,32 +74,42 @@ def _layer(tensors, name):
     "Kernel and bias of one layer, from the package's file or from torchvision's."
     if f"{name}.levels" in tensors:
         low, step = tensors[f"{name}.range"]
-        return _fold(tensors[f"{name}.levels"]*step + low, *(tensors[f"{name}.{key}"] for key in ("mean", "variance", "offset")))
+        return _fold(tensors[f"{name}.levels"]*step + low,
+                     *(tensors[f"{name}.{key}"] for key in ("mean", "variance", "offset")))
     conv, norm = f"{STEM[name][0]}.conv.weight", f"{STEM[name][0]}.bn."
     return _fold(tensors[conv], *(tensors[norm + key] for key in ("running_mean", "running_var", "bias", "weight")))
 
-# %% ../nbs/practice/20_measure.ipynb #a3019554
+# %% ../nbs/practice/20_measure.ipynb #5b98d40c
 def _torchvision_file():
     "Where torchvision keeps its Inception-V3, if it was ever downloaded."
     folder = Path(torch.hub.get_dir())/"checkpoints"
     found = sorted(folder.glob("inception_v3_google-*.pth"))
-    if not found: raise MetricError(f"torchvision's Inception-V3 is not in {folder}; get it with torchvision.models.inception_v3(weights='DEFAULT'), give its path, or leave weights out")
+    if not found:
+        raise MetricError(f"torchvision's Inception-V3 is not in {folder}; "
+                          "get it with torchvision.models.inception_v3(weights='DEFAULT'), "
+                          "give its path, or leave weights out")
     return found[-1]
 
+# %% ../nbs/practice/20_measure.ipynb #63ff7946
 @lru_cache(maxsize=8)
 def read_stem(
-    weights=None, # None for the package's, "torchvision" for those in its cache, or the path of a .safetensors or .pth file
+    # None for the package's, "torchvision" for those in its cache, or the path of a .safetensors or .pth file
+    weights=None,
 ) -> tuple: # of (kernel, bias) for five layers
-    "The stem of Inception-V3, batch normalization folded in. Raises `MetricError` for a file that does not hold it."
+    ("The stem of Inception-V3, batch normalization folded in. "
+     "Raises `MetricError` for a file that does not hold it.")
     path = INCEPTION if weights is None else _torchvision_file() if str(weights) == "torchvision" else Path(weights)
-    if not path.is_file(): raise MetricError(f"{path}: no such file; weights must be 'torchvision' or a .safetensors or .pth file with an Inception-V3")
+    if not path.is_file():
+        raise MetricError(f"{path}: no such file; weights must be 'torchvision' "
+                          "or a .safetensors or .pth file with an Inception-V3")
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         return tuple(_layer(tensors, name) for name in STEM)
     except Exception as error: # damaged in any of many ways
-        raise MetricError(f"{path} does not hold an Inception-V3 ({type(error).__name__}: {str(error)[:80]}); give torchvision's file") from None
+        raise MetricError(f"{path} does not hold an Inception-V3 "
+                          f"({type(error).__name__}: {str(error)[:80]}); give torchvision's file") from None
 
-# %% ../nbs/practice/20_measure.ipynb #02dc97c5
+# %% ../nbs/practice/20_measure.ipynb #496c5c3c
 @torch.no_grad()
 def stem_features(
     images:torch.Tensor, # (N, 3, H, W) in [-1, 1], which is what Inception-V3 was trained on; not resized
@@ -103,7 +117,8 @@ def stem_features(
     weights=None, # see `read_stem`
 ) -> torch.Tensor: # (N, layer, h, w), at least 0
     "Feature maps of Inception-V3's first convolutions (Szegedy et al. 2016)."
-    if layer not in DEPTH: raise MetricError(f"layer={layer!r} is unknown; it must be 64 (the code's SIFID) or 192 (the paper's text)")
+    if layer not in DEPTH:
+        raise MetricError(f"layer={layer!r} is unknown; it must be 64 (the code's SIFID) or 192 (the paper's text)")
     _check_size([images], LEAST[layer], f"SIFID with {layer} features")
     x = images.float()
     for (kernel, bias), (_, stride, padding, pool) in list(zip(read_stem(weights), STEM.values()))[:DEPTH[layer]]:
@@ -111,7 +126,7 @@ def stem_features(
         x = F.conv2d(x, kernel.to(x.device), bias.to(x.device), stride, padding).relu()
     return x
 
-# %% ../nbs/practice/20_measure.ipynb #738ce704
+# %% ../nbs/practice/20_measure.ipynb #6b9db267
 def _gaussian(image, layer, weights):
     "Mean and covariance of an image's features over all positions."
     cloud = stem_features(image, layer, weights)[0].flatten(1).double()       # (layer, h*w)
@@ -125,9 +140,10 @@ def sifid(
 ) -> torch.Tensor: # (N,), double; less is closer
     "Single Image Fréchet Inception Distance of each fake (Shaham et al. 2019, section 3)."
     target = _gaussian(check_image(real), layer, weights)
-    return torch.tensor([frechet_distance(*target, *_gaussian(fake, layer, weights)) for fake in as_list(fakes, real.device)], dtype=torch.double)
+    return torch.tensor([frechet_distance(*target, *_gaussian(fake, layer, weights))
+                         for fake in as_list(fakes, real.device)], dtype=torch.double)
 
-# %% ../nbs/practice/20_measure.ipynb #23d6f73f
+# %% ../nbs/practice/20_measure.ipynb #70a6e4c2
 def _sorted(x):
     "Sort the last dimension; on the CPU with NumPy, whose sort is many times faster here."
     return x.sort(-1).values if x.is_cuda else torch.from_numpy(np.sort(x.cpu().numpy(), -1))
@@ -138,13 +154,16 @@ def sorted_distance(
 ) -> torch.Tensor: # (...)
     "Earth mover's distance of points on a line; if n differs from m, between the quantiles of the larger number."
     n = max(a.shape[-1], b.shape[-1])
-    a, b = (x if x.shape[-1] == n else F.interpolate(x.reshape(1, -1, x.shape[-1]), n, mode="linear").reshape(*x.shape[:-1], n) for x in (a, b))
+    a, b = (x if x.shape[-1] == n else
+            F.interpolate(x.reshape(1, -1, x.shape[-1]), n, mode="linear").reshape(*x.shape[:-1], n)
+            for x in (a, b))
     return (a - b).abs().mean(-1)
 
-# %% ../nbs/practice/20_measure.ipynb #e7eaf48c
+# %% ../nbs/practice/20_measure.ipynb #0a42a6a3
 def _directions(number, patch, seed):
     "Random unit vectors as kernels, (number, 3, patch, patch)."
-    return F.normalize(torch.randn(number, 3*patch**2, generator=seeded(seed, "directions"))).reshape(number, 3, patch, patch)
+    return F.normalize(torch.randn(number, 3*patch**2, generator=seeded(seed, "directions"))).reshape(
+        number, 3, patch, patch)
 
 @torch.no_grad()
 def _projections(image, directions, levels):
@@ -155,7 +174,7 @@ def _projections(image, directions, levels):
         x = resize(x, [max(1, side//2) for side in x.shape[-2:]])
     return found
 
-# %% ../nbs/practice/20_measure.ipynb #1c0ac169
+# %% ../nbs/practice/20_measure.ipynb #138c89c5
 def swd(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
@@ -171,26 +190,34 @@ def swd(
     _check_size([real, *images], patch, f"patches of {patch}×{patch}")
     directions = _directions(projections, patch, seed).to(real.device)
     target = _projections(real, directions, levels)
-    distance = lambda found: torch.stack([sorted_distance(a, b).mean() for a, b in zip(target, found)]).mean().item()
+    distance = lambda found: torch.stack([
+        sorted_distance(a, b).mean() for a, b in zip(target, found)]).mean().item()
     return torch.tensor([distance(_projections(fake, directions, levels)) for fake in images], dtype=torch.double)
 
-# %% ../nbs/practice/20_measure.ipynb #1dd531df
+# %% ../nbs/practice/20_measure.ipynb #82fd3cf2
 def diversity(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W), of one size; at least 2
 ) -> float: # 0 if all are the same
-    "How much the fakes differ from each other, per pixel, in units of the photograph's contrast (Shaham et al. 2019, section 3)."
+    ("How much the fakes differ from each other, per pixel, in units of the photograph's contrast "
+     "(Shaham et al. 2019, section 3).")
     images, contrast = as_list(fakes, check_image(real).device), real.mean(1).std().item()
     sizes = sorted({tuple(image.shape[-2:]) for image in images})
     if len(images) < 2: raise MetricError("diversity needs at least 2 fakes, 1 was given; the paper takes 100")
-    if len(sizes) > 1: raise MetricError(f"diversity compares the same pixel of all fakes, but they have {len(sizes)} sizes, {sizes[0][0]}×{sizes[0][1]} and {sizes[1][0]}×{sizes[1][1]} among them")
-    if contrast < 1e-6: raise MetricError("diversity is divided by the photograph's contrast, and this one has none: all of its pixels have the same intensity")
+    if len(sizes) > 1:
+        raise MetricError(f"diversity compares the same pixel of all fakes, but they have {len(sizes)} sizes, "
+                          f"{sizes[0][0]}×{sizes[0][1]} and {sizes[1][0]}×{sizes[1][1]} among them")
+    if contrast < 1e-6:
+        raise MetricError("diversity is divided by the photograph's contrast, and this one has none: "
+                          "all of its pixels have the same intensity")
     return torch.cat(images).mean(1).std(0).mean().item()/contrast
 
-# %% ../nbs/practice/20_measure.ipynb #f9d09fd1
+# %% ../nbs/practice/20_measure.ipynb #ed53fb65
 def _two(a, b):
     "Pixels of two images of the same size."
-    if check_image(a).shape != check_image(b).shape: raise MetricError(f"images of {a.shape[-2]}×{a.shape[-1]} and {b.shape[-2]}×{b.shape[-1]} pixels cannot be compared pixel by pixel; resize one of them")
+    if check_image(a).shape != check_image(b).shape:
+        raise MetricError(f"images of {a.shape[-2]}×{a.shape[-1]} and {b.shape[-2]}×{b.shape[-1]} pixels "
+                          "cannot be compared pixel by pixel; resize one of them")
     return to_pixels(a), to_pixels(b)
 
 def rmse_255(
@@ -201,7 +228,7 @@ def rmse_255(
     a, b = _two(a, b)
     return float(np.sqrt(np.mean((a.astype(float) - b)**2)))
 
-# %% ../nbs/practice/20_measure.ipynb #0a836054
+# %% ../nbs/practice/20_measure.ipynb #08bdbe13
 def psnr(a:torch.Tensor, b:torch.Tensor) -> float: # in decibels; infinite for identical pictures
     "Peak signal-to-noise ratio of the 8-bit pictures, the same error on a logarithmic scale."
     error = rmse_255(a, b)
@@ -213,7 +240,7 @@ def ssim(a:torch.Tensor, b:torch.Tensor) -> float: # 1 for identical pictures
     _check_size([a, b], 7, "SSIM")
     return float(structural_similarity(*_two(a, b), channel_axis=2, data_range=255))
 
-# %% ../nbs/practice/20_measure.ipynb #0af2be68
+# %% ../nbs/practice/20_measure.ipynb #37b96ca3
 def match_size(
     real:torch.Tensor, # the photograph, (1, 3, H, W)
     fakes:list, # of (1, 3, h, w)
@@ -221,24 +248,29 @@ def match_size(
     "Shrink the photograph to the fakes' size if they have one, and its proportions."
     own, sizes = tuple(real.shape[-2:]), sorted({tuple(fake.shape[-2:]) for fake in fakes})
     if sizes == [own]: return real, []
-    if len(sizes) > 1: return real, [f"the fakes have {len(sizes)} sizes, from {sizes[0][0]}×{sizes[0][1]} to {sizes[-1][0]}×{sizes[-1][1]}; each is compared with the photograph of {own[0]}×{own[1]} as it is"]
+    if len(sizes) > 1:
+        return real, [f"the fakes have {len(sizes)} sizes, from {sizes[0][0]}×{sizes[0][1]} "
+                      f"to {sizes[-1][0]}×{sizes[-1][1]}; "
+                      f"each is compared with the photograph of {own[0]}×{own[1]} as it is"]
     (h, w), said = sizes[0], f"the photograph has {own[0]}×{own[1]} pixels, the fakes {sizes[0][0]}×{sizes[0][1]}"
     if h <= own[0] and w <= own[1] and abs(h - own[0]*w/own[1]) <= 1 + h/w:
         return resize(real, (h, w)).clamp(-1, 1), [f"{said}; it is shrunk to their size"]
     return real, [f"{said}; they are compared as they are"]
 
-# %% ../nbs/practice/20_measure.ipynb #8b6d0bf0
+# %% ../nbs/practice/20_measure.ipynb #084b8d76
 def evaluate(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
     layer:int=64, # SIFID's features, 64 or 192
     weights=None, # SIFID's network, see `read_stem`
     seed:int=0, # of the sliced Wasserstein distance's directions
-) -> dict: # "sifid" and "swd": (N,); "diversity": float or None; "real": the photograph as used; "notes": list of str
+# "sifid" and "swd": (N,); "diversity": float or None; "real": the photograph as used; "notes": list of str
+) -> dict:
     "All measures of samples, and what there is to know about them."
     images = as_list(fakes)
     real, notes = match_size(check_image(real), images)
-    scores = dict(sifid=sifid(real, images, layer, weights), swd=swd(real, images, seed=seed), diversity=None, real=real)
+    scores = dict(sifid=sifid(real, images, layer, weights), swd=swd(real, images, seed=seed),
+                  diversity=None, real=real)
     try: scores["diversity"] = diversity(real, images)
     except MetricError as error: notes.append(f"no diversity: {error}")
     return scores | dict(notes=notes)

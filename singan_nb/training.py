@@ -7,7 +7,7 @@ __all__ = ['RANGES', 'CHOICES', 'PRESETS', 'LOG', 'ConfigError', 'Config', 'Devi
            'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'read_config', 'Run', 'read_log',
            'Interrupted', 'threads_for', 'train']
 
-# %% ../nbs/lessons/08_training.ipynb #cd980fb2
+# %% ../nbs/lessons/08_training.ipynb #bb829809
 import csv, dataclasses, io, json, math, signal, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from .models import Critic, Generator, RECONSTRUCTIONS, SinGAN, read_tensors, se
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
 
-# %% ../nbs/lessons/08_training.ipynb #ab7b2969
+# %% ../nbs/lessons/08_training.ipynb #2c35f2ff
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
@@ -83,7 +83,7 @@ class Config:
         "Channels of a scale: doubled every 4 scales, at most max_width."
         return min(self.width*2**(scale//4), max(self.width, self.max_width))
 
-# %% ../nbs/lessons/08_training.ipynb #27d9977d
+# %% ../nbs/lessons/08_training.ipynb #5582c75d
 RANGES = {
     "max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95),
     "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
@@ -116,7 +116,7 @@ def _check_number(name, value, low, high, kind):
     if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
-# %% ../nbs/lessons/08_training.ipynb #f396b8d0
+# %% ../nbs/lessons/08_training.ipynb #39def2f4
 class DeviceError(SinGANError):
     "A device that is not there."
 
@@ -145,7 +145,7 @@ def pick_precision(
     features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")          # of the CPU, where torch can tell
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in features) else "fp32"
 
-# %% ../nbs/lessons/08_training.ipynb #45fa601e
+# %% ../nbs/lessons/08_training.ipynb #2bc1e71a
 @dataclass
 class Watch:
     "What a callback sees of a training; reading `losses` waits for the device, so do it rarely."
@@ -194,7 +194,7 @@ class Callback:
     def on_iteration(self, watch:Watch): pass
     def on_scale_end(self, watch:Watch): pass
 
-# %% ../nbs/lessons/08_training.ipynb #b610d85d
+# %% ../nbs/lessons/08_training.ipynb #106ab6f3
 def iteration_cost(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -211,7 +211,7 @@ class ProgressBar(Callback):
         self.unit, iters = units[watch.scale], watch.config.iters
         if self.bar is None:
             done = sum(units[:watch.scale])*iters + self.unit*watch.iteration
-            form = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} so far, {remaining} left {postfix}"
+            form = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} so far, {remaining} left{postfix}"
             self.bar = tqdm(total=sum(units)*iters, initial=done, bar_format=form)
         self._describe(watch)
 
@@ -230,7 +230,7 @@ class ProgressBar(Callback):
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/lessons/08_training.ipynb #baeef96c
+# %% ../nbs/lessons/08_training.ipynb #bdeacbf5
 def _trainer_tensors(trainer):
     "Everything the next iteration depends on, as tensors by name."
     tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
@@ -253,7 +253,7 @@ def _restore_trainer(trainer, tensors, iteration):
             state = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}
 
-# %% ../nbs/lessons/08_training.ipynb #ab5ef566
+# %% ../nbs/lessons/08_training.ipynb #8a3e5d7b
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
 
@@ -332,7 +332,7 @@ def read_log(
     with open(file, newline="") as lines: rows = list(csv.reader(lines))[1:]
     return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
 
-# %% ../nbs/lessons/08_training.ipynb #8b0b9228
+# %% ../nbs/lessons/08_training.ipynb #07fedd30
 class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
@@ -349,7 +349,7 @@ def _deferred_interrupt(watch):
     try: yield
     finally: signal.signal(signal.SIGINT, before)
 
-# %% ../nbs/lessons/08_training.ipynb #bda46d2a
+# %% ../nbs/lessons/08_training.ipynb #7235aac0
 def threads_for(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -365,14 +365,14 @@ def _threads(size, width):
     try: yield
     finally: torch.set_num_threads(before)
 
-# %% ../nbs/lessons/08_training.ipynb #540ec24d
+# %% ../nbs/lessons/08_training.ipynb #bdaa98fb
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     config:Config=None, # hyperparameters; the paper's by default
     out:str|Path=None, # run directory; None keeps the model in memory only
     resume:bool=False, # go on with what the run directory holds
     device:str="auto", # "auto", "cpu", "cuda", "mps"
-    callbacks=(), # of `Callback`
+    callbacks=(), # of `Callback`, or of anything with one of its methods
     progress:bool=True, # show a progress bar
     save_every:float=30., # seconds between checkpoints
 ) -> SinGAN: # in evaluation mode
@@ -400,7 +400,7 @@ def train(
     if watch.stopped == "interrupt": raise Interrupted(_where(watch, run), model)
     return model.eval()
 
-# %% ../nbs/lessons/08_training.ipynb #eb71c37d
+# %% ../nbs/lessons/08_training.ipynb #edd7677c
 def _trainer(model, real, config, previous, device):
     "The trainer of the next scale, with the configuration opened into what it needs."
     names = ("layers", "iters", "critic_steps", "generator_steps", "lr", "betas", "gp_weight", "gp_every", "penalty",
@@ -417,16 +417,20 @@ def _previous(checkpoint, model, config):
         network.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")})
     return networks
 
-# %% ../nbs/lessons/08_training.ipynb #1aafa8fd
+# %% ../nbs/lessons/08_training.ipynb #b3a9b7bd
+def _tell(callbacks, event, watch):
+    "Call the method of that name of each callback that has one."
+    for callback in callbacks: getattr(callback, event, lambda watch: None)(watch)
+
 def _train_scale(watch, run, callbacks, save_every):
     "Run one scale to its end, or until it is stopped, and append it to the model."
     trainer, begin, saved = watch.trainer, time.monotonic(), time.monotonic()
     if run: run.save(watch)
-    for callback in callbacks: callback.on_scale_begin(watch)
+    _tell(callbacks, "on_scale_begin", watch)
     while trainer.iteration < trainer.iters and not watch.stopped:
         watch.pending.append(trainer.step())
         if len(watch.pending) >= 256: watch.collect()
-        for callback in callbacks: callback.on_iteration(watch)
+        _tell(callbacks, "on_iteration", watch)
         if run and time.monotonic() - saved > save_every:
             run.save(watch); saved = time.monotonic()
     if run: run.save(watch)
@@ -435,7 +439,7 @@ def _train_scale(watch, run, callbacks, save_every):
     watch.model.record = _record(watch, time.monotonic() - begin)
     if watch.stopped and trainer.iteration < trainer.iters: return
     if run: run.save_model(watch)
-    for callback in callbacks: callback.on_scale_end(watch)
+    _tell(callbacks, "on_scale_end", watch)
 
 def _record(watch, seconds):
     "What a model remembers about its training; seconds count since the last resume of each scale."

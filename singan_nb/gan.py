@@ -6,14 +6,14 @@
 __all__ = ['discriminator_loss', 'optimal_discriminator', 'mlp', 'minimax_loss', 'nonsaturating_loss', 'ring', 'covered_modes',
            'train_gan']
 
-# %% ../nbs/lessons/01_gan.ipynb #e6266380
+# %% ../nbs/lessons/01_gan.ipynb #1823cb85
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-# %% ../nbs/lessons/01_gan.ipynb #6fab31c3
+# %% ../nbs/lessons/01_gan.ipynb #4df5243b
 def discriminator_loss(
     real_logit:torch.Tensor, # raw outputs for real points, any shape
     fake_logit:torch.Tensor, # raw outputs for generated points, any shape
@@ -21,7 +21,7 @@ def discriminator_loss(
     "The negated value of the game (Goodfellow et al. 2014, equation 1)."
     return F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
 
-# %% ../nbs/lessons/01_gan.ipynb #66c1a4a0
+# %% ../nbs/lessons/01_gan.ipynb #a3fe9b1d
 def optimal_discriminator(
     p:torch.Tensor, # density of real points, at least 0
     q:torch.Tensor, # density of generated points, at least 0, not 0 where p is
@@ -36,7 +36,7 @@ def mlp(
     layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.LeakyReLU(.2))]
     return nn.Sequential(*layers[:-1])
 
-# %% ../nbs/lessons/01_gan.ipynb #10d36b0c
+# %% ../nbs/lessons/01_gan.ipynb #0e154f85
 def minimax_loss(
     fake_logit:torch.Tensor, # raw outputs for generated points
 ) -> torch.Tensor: # scalar
@@ -49,11 +49,11 @@ def nonsaturating_loss(
     "-log D, what is minimized in practice (Goodfellow et al. 2014, section 3)."
     return F.softplus(-fake_logit).mean()
 
-# %% ../nbs/lessons/01_gan.ipynb #e71eebff
+# %% ../nbs/lessons/01_gan.ipynb #7b440c85
 def ring(
     n:int, # points
     modes:int=8, # heaps
-    std:float=.05, # of a heap; the ring's radius is 1
+    std:float=.02, # of a heap; the ring's radius is 1
     generator:torch.Generator=None, # where they are drawn from
 ) -> torch.Tensor: # (n, 2)
     "Points in heaps around the unit circle."
@@ -63,7 +63,7 @@ def ring(
 def covered_modes(
     points:torch.Tensor, # (n, 2)
     modes:int=8, # heaps on the ring
-    within:float=.25, # of a heap's middle
+    within:float=.15, # of a heap's middle
     share:float=.02, # of all points that a covered heap holds at least
 ) -> int:
     "How many heaps of the ring points lie on."
@@ -71,13 +71,14 @@ def covered_modes(
     near = torch.cdist(points, torch.stack([angle.cos(), angle.sin()], 1)) < within
     return int((near.float().mean(0) >= share).sum())
 
-# %% ../nbs/lessons/01_gan.ipynb #80c3e568
+# %% ../nbs/lessons/01_gan.ipynb #bd07cfa8
 def _descend(optimizer, loss):
     optimizer.zero_grad(); loss.backward(); optimizer.step()
 
 def train_gan(
     loss=nonsaturating_loss, # of the generator
-    steps:int=1500, # one of each player
+    steps:int=1500, # of the generator
+    judge_steps:int=1, # of the discriminator, for each of the generator's
     lr:float=1e-3, # of Adam, both
     seed:int=0,
 ): # generator (maps (n, 8) noise to (n, 2) points), points after each tenth of the steps
@@ -87,8 +88,9 @@ def train_gan(
     optimizers = [torch.optim.Adam(network.parameters(), lr, betas=(.5, .999)) for network in (forger, judge)]
     watched, stages = torch.randn(512, 8), []
     for step in range(steps):
-        real, fake = ring(256), forger(torch.randn(256, 8))
-        _descend(optimizers[1], discriminator_loss(judge(real), judge(fake.detach())))
-        _descend(optimizers[0], loss(judge(fake)))
+        for _ in range(judge_steps):
+            with torch.no_grad(): fake = forger(torch.randn(256, 8))
+            _descend(optimizers[1], discriminator_loss(judge(ring(256)), judge(fake)))
+        _descend(optimizers[0], loss(judge(forger(torch.randn(256, 8)))))
         if (step + 1) % (steps//10) == 0: stages.append(forger(watched).detach())
     return forger, stages

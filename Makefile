@@ -10,7 +10,7 @@ demo: .venv/library  ## train on a bundled photograph (about two minutes on two 
 	$(BIN)/singan train dunes --out demo/dunes --preset class --resume
 	@echo "== drawing samples"
 	$(BIN)/singan sample demo/dunes -n 11 --seed 1 --grid --out demo/dunes/samples
-	$(BIN)/singan sample demo/dunes -n 2 --seed 1 --width 200 --out demo/dunes/panoramas
+	$(BIN)/singan sample demo/dunes -n 2 --seed 1 --height 50 --width 250 --out demo/dunes/panoramas
 	@echo "== done: open demo/dunes/samples/grid.png"
 
 test: lint notebooks  ## everything: style, notebooks, tests

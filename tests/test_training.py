@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import TINY, same_weights
+from conftest import same_weights
 
 import singan_nb.images
-from singan_nb.all import (Callback, Config, ConfigError, DeviceError, ImageError, Interrupted, RunError, SinGAN, SinGANError, load_image, read_log, rmse, train)
+from singan_nb.all import (Callback, Config, ConfigError, DeviceError, Interrupted, RunError, SinGAN, SinGANError, load_image, read_log, rmse,
+                           schedule, train)
 from singan_nb.scale import ScaleTrainer
 
 
@@ -158,7 +159,12 @@ def test_a_disk_that_refuses_large_files(tmp_path):
     assert not list((tmp_path/"run").rglob("*.partial")) and not (tmp_path/"run"/"checkpoint.safetensors").exists()
 
 
-def test_presets_need_the_fields_they_name():
-    assert Config.preset("class").max_size == 64 and Config.preset("fast").max_size == 250 and TINY["iters"] == 6
+def test_presets_are_ordered_by_cost():
+    "Arithmetic of a whole training of the dunes: class below fast below paper, whose values are the defaults."
+    def cost(config):
+        sizes = schedule((188, 300), config.max_size, config.min_size, config.scale_factor).sizes
+        work = sum(h*w*config.width_at(k)**2 for k, (h, w) in enumerate(sizes))
+        return work*config.iters*(config.critic_steps + config.generator_steps)
+    lesson, fast, paper = (cost(Config.preset(name)) for name in ("class", "fast", "paper"))
+    assert 20*lesson < fast and 5*fast < paper and Config.preset("paper") == Config()
     with pytest.raises(ConfigError, match="paper, fast, class"): Config.preset("slow")
-    with pytest.raises(ImageError): load_image("no such photograph")

@@ -7,7 +7,7 @@ __all__ = ['RANGES', 'CHOICES', 'PRESETS', 'LOG', 'ConfigError', 'Config', 'Devi
            'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'read_config', 'Run', 'read_log',
            'Interrupted', 'threads_for', 'train']
 
-# %% ../nbs/lessons/08_training.ipynb #a297501f
+# %% ../nbs/lessons/08_training.ipynb #dab4d751
 import csv, dataclasses, io, json, math, signal, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from .models import Critic, Generator, RECONSTRUCTIONS, SinGAN, read_tensors, se
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
 
-# %% ../nbs/lessons/08_training.ipynb #2c056ace
+# %% ../nbs/lessons/08_training.ipynb #b3d335fe
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
@@ -83,7 +83,7 @@ class Config:
         "Channels of a scale: doubled every 4 scales, at most max_width."
         return min(self.width*2**(scale//4), max(self.width, self.max_width))
 
-# %% ../nbs/lessons/08_training.ipynb #d5c0946e
+# %% ../nbs/lessons/08_training.ipynb #a4d27d73
 RANGES = {
     "max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95),
     "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
@@ -116,7 +116,7 @@ def _check_number(name, value, low, high, kind):
     if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
-# %% ../nbs/lessons/08_training.ipynb #983eb2b3
+# %% ../nbs/lessons/08_training.ipynb #712087d2
 class DeviceError(SinGANError):
     "A device that is not there."
 
@@ -145,7 +145,7 @@ def pick_precision(
     features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")          # of the CPU, where torch can tell
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in features) else "fp32"
 
-# %% ../nbs/lessons/08_training.ipynb #8f2e91b6
+# %% ../nbs/lessons/08_training.ipynb #6f6f4bbd
 @dataclass
 class Watch:
     "What a callback sees of a training; reading `losses` waits for the device, so do it rarely."
@@ -194,7 +194,7 @@ class Callback:
     def on_iteration(self, watch:Watch): pass
     def on_scale_end(self, watch:Watch): pass
 
-# %% ../nbs/lessons/08_training.ipynb #889ab39d
+# %% ../nbs/lessons/08_training.ipynb #696f1c60
 def iteration_cost(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -230,7 +230,7 @@ class ProgressBar(Callback):
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/lessons/08_training.ipynb #1a5e077d
+# %% ../nbs/lessons/08_training.ipynb #0afe309b
 def _trainer_tensors(trainer):
     "Everything the next iteration depends on, as tensors by name."
     tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
@@ -253,7 +253,7 @@ def _restore_trainer(trainer, tensors, iteration):
             state = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}
 
-# %% ../nbs/lessons/08_training.ipynb #cc9929dd
+# %% ../nbs/lessons/08_training.ipynb #237ec349
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
 
@@ -274,14 +274,20 @@ class Run:
         if self.folder.is_file(): raise RunError(f"{folder} is a file; give a folder for the run")
         before = read_config(self.folder) if resume else None
         if before is not None: self._check_same(before, config, image)
-        elif self.folder.exists() and any(self.folder.iterdir()) and not resume:
-            raise RunError(f"{folder} is not empty; go on with it by resuming (--resume), or give a new folder")
+        elif self.folder.exists(): self._check_empty(resume)
         (self.folder/"previews").mkdir(parents=True, exist_ok=True)
         for partial in self.folder.rglob(".*.partial"): partial.unlink()       # left by a kill
         if before is None:
             save_image(image, self.folder/"image.png")
             with atomic_write(self.folder/"config.json") as file:
                 file.write_text(json.dumps(dataclasses.asdict(config), indent=1))
+
+    def _check_empty(self, resume):
+        "A run begins in an empty folder; resuming may find what a kill left before the configuration was written."
+        ours = {"image.png", "previews"} if resume else set()
+        if all(file.name in ours or file.name.endswith(".partial") for file in self.folder.iterdir()): return
+        if resume: raise RunError(f"{self.folder} holds other files and no run to go on with; give a new folder")
+        raise RunError(f"{self.folder} is not empty; go on with it by resuming (--resume), or give a new folder")
 
     def _check_same(self, before, config, image):
         "A run goes on with the photograph and the configuration that it was begun with."
@@ -332,7 +338,7 @@ def read_log(
     with open(file, newline="") as lines: rows = list(csv.reader(lines))[1:]
     return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
 
-# %% ../nbs/lessons/08_training.ipynb #de2cae5f
+# %% ../nbs/lessons/08_training.ipynb #9facd2ed
 class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
@@ -349,7 +355,7 @@ def _deferred_interrupt(watch):
     try: yield
     finally: signal.signal(signal.SIGINT, before)
 
-# %% ../nbs/lessons/08_training.ipynb #16a2e4e4
+# %% ../nbs/lessons/08_training.ipynb #8efc989d
 def threads_for(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -365,7 +371,7 @@ def _threads(size, width):
     try: yield
     finally: torch.set_num_threads(before)
 
-# %% ../nbs/lessons/08_training.ipynb #efc40d60
+# %% ../nbs/lessons/08_training.ipynb #516463ee
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     config:Config=None, # hyperparameters; the paper's by default
@@ -400,7 +406,7 @@ def train(
     if watch.stopped == "interrupt": raise Interrupted(_where(watch, run), model)
     return model.eval()
 
-# %% ../nbs/lessons/08_training.ipynb #24ef5ed0
+# %% ../nbs/lessons/08_training.ipynb #88acb1eb
 def _trainer(model, real, config, previous, device):
     "The trainer of the next scale, with the configuration opened into what it needs."
     names = ("layers", "iters", "critic_steps", "generator_steps", "lr", "betas", "gp_weight", "gp_every", "penalty",
@@ -417,7 +423,7 @@ def _previous(checkpoint, model, config):
         network.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")})
     return networks
 
-# %% ../nbs/lessons/08_training.ipynb #e8168d5e
+# %% ../nbs/lessons/08_training.ipynb #55318b03
 def _tell(callbacks, event, watch):
     "Call the method of that name of each callback that has one."
     for callback in callbacks: getattr(callback, event, lambda watch: None)(watch)

@@ -87,6 +87,9 @@ def test_refusals(tmp_path, dunes, tiny):
     for kind, words, arguments in refused:
         with pytest.raises(kind, match=words): train(dunes, tiny, progress=False, **arguments)
     with pytest.raises(RunError, match="another photograph"): train(load_image("boats"), replace(tiny, iters=1), tmp_path/"run", resume=True, progress=False)
+    (tmp_path/"other").mkdir(); (tmp_path/"other"/"letter.txt").write_text("not a run")
+    with pytest.raises(RunError, match="no run to go on with"): train(dunes, tiny, tmp_path/"other", resume=True, progress=False)
+    assert [file.name for file in (tmp_path/"other").iterdir()] == ["letter.txt"]
     (tmp_path/"run"/"config.json").write_text("{")
     with pytest.raises(RunError, match="damaged"): train(dunes, tiny, tmp_path/"run", resume=True, progress=False)
 

@@ -9,7 +9,7 @@ from conftest import same_weights
 
 from singan_nb.all import SinGAN, read_log
 
-OPTIONS = ["--preset", "class", "--max-size", "40", "--iters", "100", "--save-every", "0.1"]
+OPTIONS = ["--preset", "class", "--max-size", "48", "--iters", "300", "--save-every", "0.1"]
 MINIMUM_KILLS = 5
 
 
@@ -31,7 +31,7 @@ def test_killed_at_random_moments(tmp_path):
     while True:
         process, before = start(run), progress(run)
         while process.poll() is None and kills < 8 and progress(run) == before: time.sleep(.005)     # until it trains
-        time.sleep(chance.uniform(0, .8))
+        time.sleep(chance.uniform(0, .4))
         if process.poll() is None and kills < 8:
             process.send_signal(signal.SIGKILL); process.wait(); kills += 1
             continue

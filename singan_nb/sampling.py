@@ -46,8 +46,7 @@ def check_sampling(model, n, start_scale, size):
     "Raise `SinGANError` if there cannot be such samples."
     if n < 1: raise SinGANError(f"n={n} samples cannot be drawn; it must be at least 1")
     model.check_scale(start_scale)
-    if size is not None and min(size) < 1:
-        raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
+    model.sizes_for(size)
 
 # %% ../nbs/lessons/09_sampling.ipynb #2d74e926
 @torch.no_grad()

@@ -6,7 +6,7 @@
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
            'machine_name', 'quality_row', 'open_results', 'quality', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #076d9293
+# %% ../nbs/practice/22_scripts.ipynb #7fecf4c5
 import glob, json, platform, sys, time, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
 from .training import Config, Interrupted, pick_device, pick_precision, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #59f98409
+# %% ../nbs/practice/22_scripts.ipynb #f6da91d2
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -33,13 +33,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #acec339a
+# %% ../nbs/practice/22_scripts.ipynb #24a189fb
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #dc5e6d47
+# %% ../nbs/practice/22_scripts.ipynb #c3f2478f
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -49,7 +49,7 @@ def train_command(
     iters:Optional[int] = typer.Option(None, help="Iterations of each scale."),
     seed:Optional[int] = typer.Option(None, help="Seed of everything random."),
     device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
-    precision:Optional[str] = typer.Option(None, help="auto, fp32 or bf16."),
+    precision:Optional[str] = typer.Option(None, help="auto, fp32, tf32 or bf16."),
     resume:bool = typer.Option(False, "--resume", help="Go on with the run in the folder."),
     save_every:float = typer.Option(30., help="Seconds between checkpoints."),
 ):
@@ -71,7 +71,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ae66f5ea
+# %% ../nbs/practice/22_scripts.ipynb #e9a865b4
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -83,7 +83,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #23d96e42
+# %% ../nbs/practice/22_scripts.ipynb #3a1d79c6
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -113,7 +113,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #7a9c3c1e
+# %% ../nbs/practice/22_scripts.ipynb #1330cf9e
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -132,7 +132,7 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #5c8cc03a
+# %% ../nbs/practice/22_scripts.ipynb #fe86d35f
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -149,7 +149,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #1db45779
+# %% ../nbs/practice/22_scripts.ipynb #76333fa7
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
@@ -166,7 +166,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #69264707
+# %% ../nbs/practice/22_scripts.ipynb #32606410
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -176,7 +176,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #6dec5ba3
+# %% ../nbs/practice/22_scripts.ipynb #1989c6ed
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -203,7 +203,7 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #df3059f7
+# %% ../nbs/practice/22_scripts.ipynb #273f14a1
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -212,7 +212,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/22_scripts.ipynb #f6c57748
+# %% ../nbs/practice/22_scripts.ipynb #a9fb4ce4
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -227,7 +227,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/22_scripts.ipynb #0797812f
+# %% ../nbs/practice/22_scripts.ipynb #43c0f7cb
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -246,7 +246,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #b03ef39e
+# %% ../nbs/practice/22_scripts.ipynb #83ff14ae
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -268,7 +268,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #b0afe8e3
+# %% ../nbs/practice/22_scripts.ipynb #58e38c27
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -291,7 +291,7 @@ def quality(
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ed5fbdf2
+# %% ../nbs/practice/22_scripts.ipynb #e040482a
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -308,7 +308,7 @@ def _measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #0e778f07
+# %% ../nbs/practice/22_scripts.ipynb #4c0cfefd
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['critic_step', 'generator_step', 'Bases', 'ScaleTrainer']
 
-# %% ../nbs/lessons/06_scale.ipynb #067472b1
+# %% ../nbs/lessons/06_scale.ipynb #7cba193a
 import torch
 
 from .losses import noise_amplitude, reconstruction_loss
 from .models import Critic, Generator, Scale, SinGAN, enlarge, init_weights, seeded, white_noise
 from .wgan import critic_loss, generator_loss, gradient_penalty
 
-# %% ../nbs/lessons/06_scale.ipynb #8a1f73b8
+# %% ../nbs/lessons/06_scale.ipynb #5bcafa37
 def critic_step(
     critic, # maps images to scores
     optimizer, # of the critic
@@ -34,7 +34,7 @@ def critic_step(
     optimizer.step()
     return -loss.detach(), slope.detach()
 
-# %% ../nbs/lessons/06_scale.ipynb #7c1e7014
+# %% ../nbs/lessons/06_scale.ipynb #6185462a
 def generator_step(
     scale:Scale, # its generator is trained
     critic, # judges, unchanged
@@ -58,7 +58,7 @@ def generator_step(
     critic.requires_grad_(True)
     return adversarial.detach(), rec.detach()
 
-# %% ../nbs/lessons/06_scale.ipynb #3133624a
+# %% ../nbs/lessons/06_scale.ipynb #b1869cc7
 class Bases:
     "Random images of the frozen coarser scales, enlarged to the next size; at the coarsest scale, zeros."
     def __init__(self,
@@ -66,8 +66,9 @@ class Bases:
         size:tuple, # (H, W) wanted
         seed:int=0,
         batch:int=32, # images drawn at once, at most
+        run=Scale.__call__, # how a scale is applied to noise and base
     ):
-        self.model, self.size, self.seed = model, tuple(size), seed
+        self.model, self.size, self.seed, self.run = model, tuple(size), seed, run
         self.batch = max(1, min(batch, 2**21//(size[0]*size[1])))
         self.number, self.images = None, torch.zeros(1, 3, *size, device=model.device)
 
@@ -79,11 +80,11 @@ class Bases:
         number, k = divmod(i, self.batch)
         if number != self.number:
             draw = seeded(self.seed, "bases", len(self.model.scales), number, device=self.model.device)
-            self.number, self.images = number, enlarge(self.model(self.model.draw_noises(draw, n=self.batch)),
-                                                       self.size)
+            images = self.model(self.model.draw_noises(draw, n=self.batch), run=self.run)
+            self.number, self.images = number, enlarge(images, self.size)
         return self.images[k:k+1]
 
-# %% ../nbs/lessons/06_scale.ipynb #ed51dcdc
+# %% ../nbs/lessons/06_scale.ipynb #ec0d9b99
 class ScaleTrainer:
     "The training of one scale; `step` is one iteration."
     def __init__(self,
@@ -105,6 +106,7 @@ class ScaleTrainer:
         critic_norm:bool=True, # batch normalization in the critic?
         precision:str="fp32", # "fp32", or "bf16" for the convolutions
         seed:int=0,
+        run=Scale.__call__, # how frozen scales are applied
     ):
         self.number, self.real, device = len(model.scales), real, real.device
         self.iters, self.critic_steps, self.generator_steps, self.lr = iters, critic_steps, generator_steps, lr
@@ -119,7 +121,7 @@ class ScaleTrainer:
         if previous is not None and _same_shapes(previous, (generator, self.critic)):
             generator.load_state_dict(previous[0].state_dict())
             self.critic.load_state_dict(previous[1].state_dict())
-        self.bases, self.rec_base = Bases(model, size, seed), torch.zeros_like(real)
+        self.bases, self.rec_base = Bases(model, size, seed, run=run), torch.zeros_like(real)
         amplitude, z = 1., white_noise(size, 1, self.grey, self.random).clone() if self.number == 0 else None
         if self.number:
             self.rec_base = enlarge(model.reconstruct(), size)
@@ -136,37 +138,52 @@ class ScaleTrainer:
 
     def step(self,
     ) -> torch.Tensor: # (4,): distance, penalty, adversarial and reconstruction loss, on the device
-        "One iteration: the critic's steps, then the generator's."
+        "One iteration: what it needs is brought together, then it is played."
         self._set_rate()
-        size, draw = self.real.shape[-2:], self.random
-        if self.redraw: self.scale.z_star.copy_(white_noise(size, 1, self.grey, draw))
-        noise, (optimizer_g, optimizer_d) = white_noise(size, 1, self.grey, draw), self.optimizers
-        distance = slope = None
-        for j in range(self.critic_steps):
-            i = self.iteration*self.critic_steps + j
-            base = self.bases(i)
-            with torch.no_grad(), self.autocast: fake = self.scale(noise, base)
-            weight = self.gp_weight*self.gp_every if i % self.gp_every == 0 else 0
-            distance, new_slope = critic_step(self.critic, optimizer_d, self.real, fake, weight, self.penalty,
-                                              draw, self.autocast)
-            slope = new_slope if weight or slope is None else slope
-        for j in range(self.generator_steps):
-            adversarial, rec = generator_step(self.scale, self.critic, optimizer_g, self.real, noise, base,
-                                              self.rec_base, self.rec_weight, self.autocast)
+        steps = range(self.iteration*self.critic_steps, (self.iteration + 1)*self.critic_steps)
+        weights = [self.gp_weight*self.gp_every if i % self.gp_every == 0 else 0 for i in steps]
         self.iteration += 1
+        return self.play([self.base(i) for i in steps], weights)
+
+    def play(self,
+        bases:list, # of (1, 3, H, W), one for each critic step
+        weights:list, # of the penalty in each critic step; 0 leaves it out
+    ) -> torch.Tensor: # (4,), the losses
+        "The arithmetic of one iteration: the critic's steps, then the generator's."
+        if self.redraw: self.scale.z_star.copy_(white_noise(self.scale.size, 1, self.grey, self.random))
+        noise, slope = self.noise(), None
+        for base, weight in zip(bases, weights):
+            distance, new_slope = self.critic_step(noise, base, weight)
+            slope = new_slope if weight or slope is None else slope
+        for _ in range(self.generator_steps):
+            adversarial, rec = self.generator_step(noise, base)
         return torch.stack([distance, slope, adversarial, rec])
+
+    def base(self, i): return self.bases(i)
+    def noise(self): return white_noise(self.real.shape[-2:], 1, self.grey, self.random)
+
+    def critic_step(self, noise, base, weight):
+        with torch.no_grad(), self.autocast: fake = self.scale(noise, base)
+        return critic_step(self.critic, self.optimizers[1], self.real, fake, weight, self.penalty, self.random,
+                           self.autocast)
+
+    def generator_step(self, noise, base):
+        return generator_step(self.scale, self.critic, self.optimizers[0], self.real, noise, base, self.rec_base,
+                              self.rec_weight, self.autocast)
 
     def _set_rate(self):
         rate = self.lr*(.1 if self.iteration >= .8*self.iters else 1)
         for optimizer in self.optimizers:
-            for group in optimizer.param_groups: group["lr"] = rate
+            for group in optimizer.param_groups:
+                if torch.is_tensor(group["lr"]): group["lr"].fill_(rate)
+                else: group["lr"] = rate
 
     def frozen(self) -> Scale: # in evaluation mode, without gradients
         "The scale as it stands, ready to become part of the model."
         self.scale.generator.to(memory_format=torch.contiguous_format)
         return self.scale.eval().requires_grad_(False)
 
-# %% ../nbs/lessons/06_scale.ipynb #a7f9e863
+# %% ../nbs/lessons/06_scale.ipynb #a808e8e8
 def _same_shapes(these, those):
     "Do two pairs of networks have parameters of the same shapes?"
     shapes = lambda networks: [v.shape for n in networks for v in n.state_dict().values()]

@@ -7,7 +7,7 @@ __all__ = ['RANGES', 'CHOICES', 'PRESETS', 'LOG', 'ConfigError', 'Config', 'Devi
            'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'read_config', 'Run', 'read_log',
            'Interrupted', 'threads_for', 'train']
 
-# %% ../nbs/lessons/08_training.ipynb #dab4d751
+# %% ../nbs/lessons/08_training.ipynb #45940678
 import csv, dataclasses, io, json, math, signal, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +17,13 @@ import torch
 from tqdm.auto import tqdm
 
 from . import __version__
+from .engine import FastTrainer
 from .images import SinGANError, atomic_write, check_image, images_grid, load_image, save_image
 from .models import Critic, Generator, RECONSTRUCTIONS, SinGAN, read_tensors, seeded, write_tensors
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
 
-# %% ../nbs/lessons/08_training.ipynb #b3d335fe
+# %% ../nbs/lessons/08_training.ipynb #acaaf85f
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
@@ -49,7 +50,8 @@ class Config:
     coarse_noise:str = "grey"     # noise of the coarsest scale: "grey" (the code) or "rgb" (the paper)
     reconstruction:str = "image"  # what G(0, x) means: "image", "literal" or "zero_image", see the lesson on losses
     critic_norm:bool = True       # batch normalization in the critic
-    precision:str = "auto"        # "fp32", "bf16", or "auto": bf16 where the hardware has it
+    crop:int = 250                # scales of more than crop × crop pixels train on random windows of that area
+    precision:str = "auto"        # "fp32", "tf32", "bf16", or "auto": bf16 where the hardware has it
     seed:int = 0
 
     def __post_init__(self):
@@ -83,15 +85,15 @@ class Config:
         "Channels of a scale: doubled every 4 scales, at most max_width."
         return min(self.width*2**(scale//4), max(self.width, self.max_width))
 
-# %% ../nbs/lessons/08_training.ipynb #a4d27d73
+# %% ../nbs/lessons/08_training.ipynb #80322de5
 RANGES = {
     "max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95),
     "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
     "iters": (1, 10**7), "critic_steps": (1, 100), "generator_steps": (1, 100),
     "lr": (1e-8, 1), "gp_weight": (0, 1e4), "gp_every": (1, 1000),
-    "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
+    "crop": (16, 4096), "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
 CHOICES = {"penalty": ("pixel", "sample"), "z_star": ("redraw", "fixed"), "coarse_noise": ("grey", "rgb"),
-           "reconstruction": tuple(RECONSTRUCTIONS), "precision": ("auto", "fp32", "bf16")}
+           "reconstruction": tuple(RECONSTRUCTIONS), "precision": ("auto", "fp32", "tf32", "bf16")}
 PRESETS = {
     "paper": {},
     "fast": dict(iters=1000, critic_steps=1, generator_steps=1, gp_every=4),
@@ -116,7 +118,7 @@ def _check_number(name, value, low, high, kind):
     if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
-# %% ../nbs/lessons/08_training.ipynb #712087d2
+# %% ../nbs/lessons/08_training.ipynb #21a6370e
 class DeviceError(SinGANError):
     "A device that is not there."
 
@@ -138,14 +140,14 @@ def pick_device(
 def pick_precision(
     precision:str, # "auto", "fp32" or "bf16"
     device:torch.device,
-) -> str: # "fp32" or "bf16"
+) -> str: # "fp32", "tf32" or "bf16"
     "auto takes bf16 where the device computes convolutions in it natively."
     if precision != "auto": return precision
     if device.type == "cuda": return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")          # of the CPU, where torch can tell
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in features) else "fp32"
 
-# %% ../nbs/lessons/08_training.ipynb #6f6f4bbd
+# %% ../nbs/lessons/08_training.ipynb #912a8b92
 @dataclass
 class Watch:
     "What a callback sees of a training; reading `losses` waits for the device, so do it rarely."
@@ -194,7 +196,7 @@ class Callback:
     def on_iteration(self, watch:Watch): pass
     def on_scale_end(self, watch:Watch): pass
 
-# %% ../nbs/lessons/08_training.ipynb #696f1c60
+# %% ../nbs/lessons/08_training.ipynb #88956f1a
 def iteration_cost(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -230,7 +232,7 @@ class ProgressBar(Callback):
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/lessons/08_training.ipynb #0afe309b
+# %% ../nbs/lessons/08_training.ipynb #b59c0634
 def _trainer_tensors(trainer):
     "Everything the next iteration depends on, as tensors by name."
     tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
@@ -253,7 +255,7 @@ def _restore_trainer(trainer, tensors, iteration):
             state = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}
 
-# %% ../nbs/lessons/08_training.ipynb #237ec349
+# %% ../nbs/lessons/08_training.ipynb #d463a8ea
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
 
@@ -338,7 +340,7 @@ def read_log(
     with open(file, newline="") as lines: rows = list(csv.reader(lines))[1:]
     return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
 
-# %% ../nbs/lessons/08_training.ipynb #9facd2ed
+# %% ../nbs/lessons/08_training.ipynb #99542113
 class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
@@ -355,14 +357,14 @@ def _deferred_interrupt(watch):
     try: yield
     finally: signal.signal(signal.SIGINT, before)
 
-# %% ../nbs/lessons/08_training.ipynb #8efc989d
+# %% ../nbs/lessons/08_training.ipynb #7845e822
 def threads_for(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
     most:int, # threads there are
 ) -> int:
     "CPU threads that are worth their while at a scale."
-    return max(1, min(most, size[0]*size[1]*width//150_000))
+    return max(1, min(most, size[0]*size[1]*width//90_000))
 
 @contextmanager
 def _threads(size, width):
@@ -371,7 +373,15 @@ def _threads(size, width):
     try: yield
     finally: torch.set_num_threads(before)
 
-# %% ../nbs/lessons/08_training.ipynb #516463ee
+# %% ../nbs/lessons/08_training.ipynb #dbf09b59
+@contextmanager
+def _tf32(allowed):
+    "May CUDA's convolutions round float32 to 19 bits?"
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, allowed
+    try: yield
+    finally: torch.backends.cudnn.allow_tf32 = before
+
+# %% ../nbs/lessons/08_training.ipynb #a3f7a209
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     config:Config=None, # hyperparameters; the paper's by default
@@ -381,6 +391,7 @@ def train(
     callbacks=(), # of `Callback`, or of anything with one of its methods
     progress:bool=True, # show a progress bar
     save_every:float=30., # seconds between checkpoints
+    trainer=FastTrainer, # of a scale; `ScaleTrainer` is the readable one
 ) -> SinGAN: # in evaluation mode
     "Train a SinGAN coarse to fine (paper, section 2). Raises `Interrupted` on Ctrl-C; what is done is saved."
     config, image, device = config or Config(), check_image(image), pick_device(device)
@@ -394,9 +405,9 @@ def train(
     previous = _previous(checkpoint, model, config)
     if run and checkpoint: watch.rows = run.read_log(*checkpoint[:2])
     try:
-        with _deferred_interrupt(watch):
+        with _deferred_interrupt(watch), _tf32(pick_precision(config.precision, device) == "tf32"):
             for k in range(len(model.scales), len(sizes)):
-                watch.trainer = _trainer(model, reals[k], config, previous, device)
+                watch.trainer = _trainer(trainer, model, reals[k], config, previous)
                 if checkpoint and checkpoint[0] == k: _restore_trainer(watch.trainer, checkpoint[2], checkpoint[1])
                 with _threads(sizes[k], config.width_at(k)): _train_scale(watch, run, [*bar, *callbacks], save_every)
                 previous = watch.trainer.scale.generator, watch.trainer.critic
@@ -406,13 +417,14 @@ def train(
     if watch.stopped == "interrupt": raise Interrupted(_where(watch, run), model)
     return model.eval()
 
-# %% ../nbs/lessons/08_training.ipynb #88acb1eb
-def _trainer(model, real, config, previous, device):
+# %% ../nbs/lessons/08_training.ipynb #a82094cd
+def _trainer(trainer, model, real, config, previous):
     "The trainer of the next scale, with the configuration opened into what it needs."
     names = ("layers", "iters", "critic_steps", "generator_steps", "lr", "betas", "gp_weight", "gp_every", "penalty",
              "rec_weight", "noise_weight", "z_star", "reconstruction", "critic_norm", "seed")
-    return ScaleTrainer(model, real, config.width_at(len(model.scales)), previous=previous,
-                        precision=pick_precision(config.precision, device), **{name: getattr(config, name) for name in names})
+    names += ("crop",) if issubclass(trainer, FastTrainer) else ()
+    return trainer(model, real, config.width_at(len(model.scales)), previous=previous,
+                   precision=pick_precision(config.precision, real.device), **{name: getattr(config, name) for name in names})
 
 def _previous(checkpoint, model, config):
     "Generator and critic of the last finished scale, from its checkpoint, to start the next one from."
@@ -423,7 +435,7 @@ def _previous(checkpoint, model, config):
         network.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")})
     return networks
 
-# %% ../nbs/lessons/08_training.ipynb #55318b03
+# %% ../nbs/lessons/08_training.ipynb #218a4cc4
 def _tell(callbacks, event, watch):
     "Call the method of that name of each callback that has one."
     for callback in callbacks: getattr(callback, event, lambda watch: None)(watch)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test lint notebooks export readme lab hooks clean
+.PHONY: demo test bench lint notebooks export readme lab hooks clean
 
 demo: .venv/library  ## train on a bundled photograph (about two minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
@@ -24,6 +24,9 @@ lint: .venv/develop
 notebooks: .venv/develop  ## run every notebook top to bottom, with few iterations
 	@echo "== notebooks (each with few iterations)"
 	LESSON_ITERS=20 OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing --skip_file_re '^(index|[_.].*)'
+
+bench: .venv/library  ## time, memory and quality on this machine, with a GPU if there is one
+	$(BIN)/singan bench --out results/bench_$$($(BIN)/python -c "from singan_nb.training import pick_device; print(pick_device().type)").json
 
 export: .venv/develop  ## after editing notebooks: library and README from them, notebooks cleaned
 	$(BIN)/nbdev_export

@@ -6,6 +6,8 @@ from singan_nb.pyramid import *
 from singan_nb.models import *
 from singan_nb.losses import *
 from singan_nb.scale import *
+from singan_nb.engine import *
 from singan_nb.training import *
 from singan_nb.sampling import *
 from singan_nb.metrics import *
+from singan_nb.bench import *

@@ -4,28 +4,27 @@
 
 # %% auto #0
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
-           'machine_name', 'quality_row', 'open_results', 'quality', 'main', 'run_command']
+           'quality', 'bench', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #7fecf4c5
-import glob, json, platform, sys, time, warnings
+# %% ../nbs/practice/22_scripts.ipynb #d996053b
+import glob, json, sys, warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
 
-import torch, typer
+import typer
 from tqdm.auto import tqdm
 
 import singan_nb
-from .images import (FORMATS, SinGANError, atomic_write, bundled_images, images_grid, load_image, resize,
-                              save_image)
-from .losses import rmse
-from .metrics import evaluate, sifid
+from .bench import bench_all, bench_table, machine_name, measure_all, open_results, summary
+from .images import FORMATS, SinGANError, bundled_images, images_grid, load_image, save_image
+from .metrics import evaluate
 from .models import SinGAN
 from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
-from .training import Config, Interrupted, pick_device, pick_precision, read_config, train
+from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #f6da91d2
+# %% ../nbs/practice/22_scripts.ipynb #4da0eb7a
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -33,13 +32,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #24a189fb
+# %% ../nbs/practice/22_scripts.ipynb #c4667f9e
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #c3f2478f
+# %% ../nbs/practice/22_scripts.ipynb #bee9959d
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -71,7 +70,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #e9a865b4
+# %% ../nbs/practice/22_scripts.ipynb #b1c3e6d2
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -83,10 +82,10 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #3a1d79c6
+# %% ../nbs/practice/22_scripts.ipynb #435d29f0
 @app.command("sample")
 def sample_command(
-    model:Path = typer.Argument(help="A model file or a run folder."),
+    model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
     out:Path = typer.Option(help="Folder for the pictures."),
     n:int = typer.Option(8, "-n", "--number", help="How many."),
     start_scale:int = typer.Option(0, help="Coarser scales give their reconstruction; 0 varies everything."),
@@ -113,10 +112,10 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #1330cf9e
+# %% ../nbs/practice/22_scripts.ipynb #214dbcf4
 @app.command()
 def info(
-    model:Path = typer.Argument(help="A model file or a run folder."),
+    model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
     as_json:bool = typer.Option(False, "--json", help="For scripts."),
 ):
     "Scales, sizes and training of a model."
@@ -132,7 +131,7 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #fe86d35f
+# %% ../nbs/practice/22_scripts.ipynb #e1fccfd4
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -149,15 +148,10 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #76333fa7
-def _summary(values):
-    "Mean, spread (standard deviation; None for one value) and count."
-    return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
-                count=len(values))
-
+# %% ../nbs/practice/22_scripts.ipynb #91cce293
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
-    rows = [(f"SIFID ({layer})", _summary(scores["sifid"])), ("SWD", _summary(scores["swd"]))]
+    rows = [(f"SIFID ({layer})", summary(scores["sifid"])), ("SWD", summary(scores["swd"]))]
     print(f"{'':12}{'mean':>10}{'spread':>10}{'count':>7}")
     for name, row in rows:
         print(f"{name:12}{row['mean']:10.4f}"
@@ -166,17 +160,17 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #32606410
+# %% ../nbs/practice/22_scripts.ipynb #f5605971
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
             for name, f, s in zip(names, scores["sifid"].tolist(), scores["swd"].tolist())]
-    return json.dumps(dict(sifid=_summary(scores["sifid"]), swd=_summary(scores["swd"]),
+    return json.dumps(dict(sifid=summary(scores["sifid"]), swd=summary(scores["swd"]),
                            diversity=scores["diversity"], layer=layer,
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #1989c6ed
+# %% ../nbs/practice/22_scripts.ipynb #1e74de82
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -203,72 +197,13 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #273f14a1
-def machine_name(device) -> str:
-    "What the device calls itself."
-    if device.type == "cuda": return torch.cuda.get_device_name(device)
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
-                 platform.processor() or platform.machine())
-    return f"{model}, {torch.get_num_threads()} threads"
-
-# %% ../nbs/practice/22_scripts.ipynb #a9fb4ce4
-def _nearest(image):
-    "The least SIFID between an image and a bundled photograph of something else, at the same size."
-    others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
-              for photo in bundled_images()]
-    return sifid(image, [other for other in others if rmse(other, image) > .05]).min().item()
-
-def _measured(model, number, start_scale):
-    "Scores of samples as numbers, and the first four."
-    fakes = sample(model, number, seed=0, start_scale=start_scale)
-    scores = evaluate(model.image, fakes)
-    row = {name: _summary(scores[name]) for name in ("sifid", "swd")}
-    return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
-            list(fakes[:4, None]))
-
-# %% ../nbs/practice/22_scripts.ipynb #43c0f7cb
-def quality_row(
-    photograph:str, # name of a bundled one, or a path
-    config:Config,
-    number:int=50, # samples measured from each of start scales 0 and 1
-    device:str="auto",
-): # dict of what was measured, and the images (1, 3, H, W) that show it
-    "Train one model and measure it; the time is that of the training."
-    begun = time.perf_counter()
-    model = train(load_image(photograph), config, device=device)
-    seconds = time.perf_counter() - begun
-    image, reconstruction = model.image, model.reconstruct().clamp(-1, 1)
-    starts, pictures = zip(*(_measured(model, number, k) for k in range(min(2, len(model.scales)))))
-    row = dict(seconds=round(seconds, 1), precision=pick_precision(config.precision, pick_device(device)),
-               scales=len(model.scales),
-               height=image.shape[-2], width=image.shape[-1], rmse=rmse(reconstruction, image)/2,
-               other_sifid=_nearest(image), starts=starts)
-    return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
-
-# %% ../nbs/practice/22_scripts.ipynb #83ff14ae
-def open_results(
-    path:Path,
-    machine:str, # where the measurements are made
-) -> dict: # machine, torch, rows
-    "A results file, or a new one. Raises `SinGANError` if it is damaged or was made on another machine."
-    if not path.exists(): return dict(format=1, machine=machine, torch=torch.__version__, rows=[])
-    try:
-        results = json.loads(path.read_text())
-        before = results["machine"], [row["photograph"] for row in results["rows"]]
-    except (ValueError, KeyError, TypeError):
-        raise SinGANError(f"{path} is no results file; give another --out") from None
-    if before[0] != machine:
-        raise SinGANError(f"{path} was measured on {before[0]}, this is {machine}; "
-                          "give another --out, since times would not compare")
-    return results
-
+# %% ../nbs/practice/22_scripts.ipynb #cc638575
 def _listed(text, kind=str):
     "The values of a list with commas."
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #58e38c27
+# %% ../nbs/practice/22_scripts.ipynb #37545d30
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -288,27 +223,33 @@ def quality(
                for preset in _listed(presets) for seed in _listed(seeds, int)}
     for name in names: load_image(name)
     results = open_results(out, machine_name(pick_device(device)))
-    _measure_all(out, results, names, configs, number, device)
+    measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #e040482a
-def _measure_all(out, results, names, configs, number, device):
-    "Measure the combinations that the results do not hold yet, and write the file after each."
-    done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
-    for (preset, seed), config in configs.items():
-        for name in names:
-            key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, number=number)
-            if tuple(key.values()) in done: continue
-            print(f"{name}, preset {preset}, seed {seed}", flush=True)
-            row, pictures = quality_row(name, config, number, device)
-            results["rows"].append(key | row)
-            if (preset, seed) == min((key for key in configs if key[0] == preset), key=lambda each: each[1]):
-                captions = ["photograph", "reconstruction"] + ["sample"]*(len(pictures) - 3) + ["start scale 1"]
-                save_image(images_grid(pictures, captions, height=110),
-                           out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
-            with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
+# %% ../nbs/practice/22_scripts.ipynb #19dd29c6
+@app.command()
+def bench(
+    out:Path = typer.Option(help="Results file (.json); what it holds is not measured again."),
+    photographs:str = typer.Option("dunes", help="With commas."),
+    presets:str = typer.Option("class,fast,paper", help="With commas."),
+    sizes:str = typer.Option("64,128,250", help="Longer sides in pixels, with commas."),
+    seeds:str = typer.Option("0", help="Of the trainings, with commas."),
+    budget:float = typer.Option(300., help="A training expected to take more seconds is only timed, not run to its end."),
+    iters:Optional[int] = typer.Option(None, help="Iterations of each scale; the preset's by default."),
+    device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
+    as_json:bool = typer.Option(False, "--json", help="Print the results file instead of a table."),
+):
+    "Time, memory and quality of training and sampling on this machine."
+    if out.suffix != ".json": raise SinGANError(f"--out {out} must end in .json")
+    names, given = _listed(photographs), {} if iters is None else dict(iters=iters)
+    configs = [(preset, Config.preset(preset, max_size=size, seed=seed, **given)) for preset in _listed(presets)
+               for size in _listed(sizes, int) for seed in _listed(seeds, int)]
+    for name in names: load_image(name)
+    results = open_results(out, machine_name(pick_device(device)))
+    bench_all(out, results, names, configs, budget, device, report=lambda text: print(text, file=sys.stderr, flush=True))
+    print(json.dumps(results, indent=1) if as_json else bench_table(results["rows"]))
 
-# %% ../nbs/practice/22_scripts.ipynb #4c0cfefd
+# %% ../nbs/practice/22_scripts.ipynb #d5511e6c
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

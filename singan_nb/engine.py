@@ -6,7 +6,7 @@
 __all__ = ['LEAK', 'NormAct', 'NormActSlope', 'run_stack', 'score_slope', 'Frozen', 'window_size', 'window_corner', 'keep_memory',
            'Replay', 'FastTrainer']
 
-# %% ../nbs/lessons/07_fast.ipynb #26286b58
+# %% ../nbs/lessons/07_fast.ipynb #75f30a70
 import copy, ctypes, sys
 
 import torch
@@ -20,7 +20,7 @@ from .models import RECONSTRUCTIONS, seeded, white_noise
 from .scale import ScaleTrainer
 from .wgan import critic_loss, generator_loss, gradient_norms
 
-# %% ../nbs/lessons/07_fast.ipynb #8d090798
+# %% ../nbs/lessons/07_fast.ipynb #9f5fb559
 LEAK = .2      # slope of the leaky rectifier below zero
 
 def _back(slope, x, y, gamma, mean, s, eps):
@@ -41,7 +41,7 @@ class NormAct(Function):
     @staticmethod
     def backward(ctx, slope, *_): return *_back(slope, *ctx.saved_tensors, ctx.eps), None
 
-# %% ../nbs/lessons/07_fast.ipynb #f2f9ec5a
+# %% ../nbs/lessons/07_fast.ipynb #fca0f207
 class NormActSlope(Function):
     "The slope u below normalization and rectifier, from the slope above; differentiable in turn."
     @staticmethod
@@ -61,7 +61,7 @@ class NormActSlope(Function):
         to_x = to_x.addcmul_(per(-s*b/m), u).addcmul_(per(-s*a/m), pv)
         return torch.ops.aten.leaky_relu_backward(pv, y, LEAK, True), to_x, None, m*t/gamma, None, None, None
 
-# %% ../nbs/lessons/07_fast.ipynb #e7ba9c6b
+# %% ../nbs/lessons/07_fast.ipynb #bc22fa46
 def run_stack(
     net:nn.Sequential, # see `conv_stack`
     image:torch.Tensor, # (1, 3, H, W)
@@ -90,7 +90,7 @@ def _track(norm, mean, s, m):
     norm.running_var.lerp_((s**-2 - norm.eps)*(m/(m - 1)), norm.momentum)
     norm.num_batches_tracked += 1
 
-# %% ../nbs/lessons/07_fast.ipynb #6ccf0e0f
+# %% ../nbs/lessons/07_fast.ipynb #922f0b9f
 def score_slope(
     net:nn.Sequential, # of the critic
     image:torch.Tensor, # (1, 3, H, W)
@@ -105,7 +105,7 @@ def score_slope(
         slope = F.conv_transpose2d(slope, weight)
     return slope.to(score.dtype)
 
-# %% ../nbs/lessons/07_fast.ipynb #dbc27f51
+# %% ../nbs/lessons/07_fast.ipynb #160a610d
 class Frozen:
     "Applies finished scales, batch normalization folded into the convolutions; a `run` for `SinGAN.forward`."
     def __init__(self,
@@ -123,10 +123,14 @@ class Frozen:
 
     def __call__(self, scale, noise, base):
         seen = base if noise is None else torch.addcmul(base, noise, scale.noise_amp)
-        padded = F.pad(seen, [scale.generator.radius]*4).to(self.dtype, memory_format=torch.channels_last)
+        return self.crop(scale, F.pad(seen, [scale.generator.radius]*4), base)
+
+    def crop(self, scale, padded, base):
+        "The same for an input that brings its own border, see `Generator.crop`."
+        padded = padded.to(self.dtype, memory_format=torch.channels_last)
         return base + torch.tanh(self.net(scale)(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/07_fast.ipynb #e6b3bcbb
+# %% ../nbs/lessons/07_fast.ipynb #a89a90b6
 def window_size(
     size:tuple, # (H, W) of the scale
     crop:int, # a window has about crop² pixels
@@ -146,7 +150,7 @@ def window_corner(
     places = [(side - w + w//2)*u - w//4 for side, w, u in zip(size, window, torch.rand(2, generator=generator).tolist())]
     return tuple(int(min(max(place, 0), side - w)) for place, side, w in zip(places, size, window))
 
-# %% ../nbs/lessons/07_fast.ipynb #59532a73
+# %% ../nbs/lessons/07_fast.ipynb #90f7933f
 def keep_memory():
     "Ask the C library of Linux to keep freed memory for the next step; elsewhere, do nothing."
     if not sys.platform.startswith("linux"): return
@@ -154,7 +158,7 @@ def keep_memory():
     if hasattr(libc, "mallopt"):
         for parameter, size in ((mmap, 1 << 30), (trim, 1 << 30), (top_pad, 1 << 26)): libc.mallopt(parameter, size)
 
-# %% ../nbs/lessons/07_fast.ipynb #a5ac675b
+# %% ../nbs/lessons/07_fast.ipynb #6810947c
 class Replay:
     "Plays iterations from CUDA graphs, one for each pattern of penalties."
     def __init__(self,
@@ -192,7 +196,7 @@ class Replay:
         self.pool = self.pool or graph.pool()
         return graph, losses
 
-# %% ../nbs/lessons/07_fast.ipynb #b9ecdea4
+# %% ../nbs/lessons/07_fast.ipynb #bea43153
 class FastTrainer(ScaleTrainer):
     "The training of one scale, fast; the same steps as `ScaleTrainer`."
     def __init__(self,
@@ -278,7 +282,7 @@ class FastTrainer(ScaleTrainer):
     def _descend(optimizer, loss):
         optimizer.zero_grad(); loss.backward(); optimizer.step()
 
-# %% ../nbs/lessons/07_fast.ipynb #90b44c37
+# %% ../nbs/lessons/07_fast.ipynb #650a7e23
 def _capturable(adam):
     "The same optimizer, with its learning rate and its step counts on the device."
     group = adam.param_groups[0]

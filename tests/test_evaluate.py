@@ -9,7 +9,7 @@ import pytest
 import tifffile
 import torch
 
-from singan_nb import cli
+from singan_nb import bench
 from singan_nb.images import load_image, resize, save_image
 from singan_nb.cli import run_command
 from singan_nb.metrics import diversity, sifid, swd
@@ -139,7 +139,7 @@ def test_quality_repeats_the_measurement(results, tmp_path):
 
 def test_quality_goes_on_where_it_was(results, monkeypatch, capsys):
     trained, before = [], results.read_text()
-    monkeypatch.setattr(cli, "train", lambda image, config, **rest: trained.append(config.seed) or train(image, config, progress=False, **rest))
+    monkeypatch.setattr(bench, "train", lambda image, config, **rest: trained.append(config.seed) or train(image, config, progress=False, **rest))
     assert run_command(QUALITY + ["--out", str(results), "--seeds", "0,1"]) == 0
     assert trained == [] and results.read_text() == before
     assert run_command(QUALITY + ["--out", str(results), "--seeds", "1,2"]) == 0
@@ -150,7 +150,7 @@ def test_quality_keeps_what_was_measured_before_a_failure(results, tmp_path, mon
     def broken(name, config, *rest):
         if config.seed: raise RuntimeError("the machine is gone")
         return dict(seconds=1), [load_image(name)]*7
-    monkeypatch.setattr(cli, "quality_row", broken)
+    monkeypatch.setattr(bench, "quality_row", broken)
     with pytest.raises(RuntimeError): run_command(QUALITY + ["--out", str(tmp_path/"r.json"), "--seeds", "0,1"])
     assert [row["seed"] for row in json.loads((tmp_path/"r.json").read_text())["rows"]] == [0]
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 from conftest import same_weights
 
-from singan_nb.all import Bases, Callback, SinGAN, in_tiles, sample, sample_noises, train
+from singan_nb.all import (Bases, Callback, Config, FastTrainer, SinGAN, build_pyramid, evaluate, in_tiles, load_image,
+                           sample, sample_noises, save_image, train)
+from singan_nb.bench import pace
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -34,3 +36,56 @@ def test_trains_stops_and_resumes(dunes, tiny, tmp_path, precision):
 def test_nothing_moves_between_devices(model, tmp_path):
     gpu = SinGAN.load(model.save(tmp_path/"model.safetensors"), "cuda")
     assert Bases(gpu, (40, 60))(0).is_cuda and sample(gpu, 1).is_cuda
+
+
+@pytest.mark.parametrize("options", [{}, dict(critic_steps=2, gp_every=3), dict(critic_norm=False)])
+def test_a_replayed_graph_equals_the_eager_iterations(options):
+    "Same weights after 40 iterations: the same operations, in the same order, on the same random numbers."
+    real = build_pyramid(load_image("dunes"), [(40, 64)])[0].cuda()
+    losses, trainers = [], []
+    for graph in (False, True):
+        trainer = FastTrainer(SinGAN(real), real, 16, graph=graph, seed=1, lr=1e-5, **options)
+        losses.append(torch.stack([trainer.step() for _ in range(40)]))
+        trainers.append(trainer)
+    assert trainers[0].replay is None and len(trainers[1].replay.graphs) >= 1
+    assert torch.allclose(*losses, rtol=1e-2, atol=1e-4)
+    assert losses[1].std(0).min() > 0                                      # new noise in each replay
+    for a, b in zip(*(trainer.scale.generator.parameters() for trainer in trainers)):
+        assert torch.allclose(a, b, rtol=1e-2, atol=1e-4)
+
+
+def test_the_gpu_trains_what_the_cpu_trains():
+    "One critic step and one generator step from the same noise: gradients within the tolerance of float32."
+    grads = []
+    for device in ("cpu", "cuda"):
+        real = build_pyramid(load_image("dunes"), [(40, 64)])[0].to(device)
+        trainer = FastTrainer(SinGAN(real), real, 16, graph=False, seed=1, gp_weight=0)
+        noise = trainer._pad(torch.randn(1, 3, 40, 64, generator=torch.Generator().manual_seed(0)).to(device))
+        trainer.critic_step(noise, trainer.base(0), 0)
+        grads.append([p.grad.cpu() for p in trainer.critic.parameters() if p.grad is not None])
+    for a, b in zip(*grads): assert (a - b).norm() <= 2e-2*a.norm() + 1e-5  # TF32 convolutions
+
+
+def test_bf16_costs_no_quality(dunes):
+    "Both precisions come closer to the photograph than another photograph is, and bf16 is no worse by half."
+    scores = {}
+    for precision in ("fp32", "bf16"):
+        model = train(dunes, Config.preset("class", max_size=64, precision=precision), device="cuda", progress=False)
+        scores[precision] = evaluate(model.image, sample(model, 50))["sifid"].mean().item()
+    assert scores["bf16"] < 1.5*scores["fp32"]
+
+
+@pytest.mark.parametrize("max_size, ceiling", [(1024, 8), (2048, 12)])
+def test_large_images_train_within_a_ceiling(max_size, ceiling, tmp_path):
+    "GiB of device memory for a few iterations of every scale."
+    large = torch.nn.functional.interpolate(load_image("dunes"), (max_size*3//4, max_size), mode="bilinear")
+    save_image(large, tmp_path/"large.png")
+    measured = pace(str(tmp_path/"large.png"), Config(max_size=max_size), "cuda", 2)
+    assert measured["memory"] < ceiling*1024
+
+
+def test_a_picture_of_4096_pixels_in_tiles(model, tmp_path):
+    gpu = SinGAN.load(model.save(tmp_path/"model.safetensors"), "cuda")
+    torch.cuda.reset_peak_memory_stats()
+    assert sample(gpu, 1, size=(4096, 4096)).shape == (1, 3, 4096, 4096)
+    assert torch.cuda.max_memory_allocated() < 8*2**30

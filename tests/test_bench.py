@@ -1,0 +1,48 @@
+"""The benchmark command, and the functions behind it."""
+import json
+
+import torch
+
+from singan_nb.all import Config, bench_table, pace, peak_memory, reset_peak
+
+
+def test_bench_measures_resumes_and_prints(singan, tmp_path):
+    out = tmp_path/"bench.json"
+    command = ("bench", "--out", out, "--presets", "class", "--sizes", 48, "--iters", 3, "--device", "cpu")
+    done = singan(*command)
+    assert done.returncode == 0, done.stderr
+    row, = json.loads(out.read_text())["rows"]
+    assert row["seconds"] > 0 and row["sifid"] > 0 and len(row["pace"]["milliseconds"]) == 2
+    assert "class" in done.stdout and row["config"]["iters"] == 3
+    again = singan(*command, "--json")
+    assert json.loads(again.stdout)["rows"] == [row]                       # nothing is measured twice
+
+
+def test_a_training_beyond_the_budget_is_only_timed(singan, tmp_path):
+    out = tmp_path/"bench.json"
+    done = singan("bench", "--out", out, "--presets", "paper", "--sizes", 48, "--budget", 0, "--device", "cpu")
+    row, = json.loads(out.read_text())["rows"]
+    assert done.returncode == 0 and "seconds" not in row and "about" in done.stdout
+
+
+def test_bench_says_what_is_wrong(singan, tmp_path):
+    for options in (("--out", tmp_path/"bench.txt"), ("--out", tmp_path/"b.json", "--presets", "slow"),
+                    ("--out", tmp_path/"b.json", "--sizes", "many"), ("--out", tmp_path/"b.json", "--photographs", "dune")):
+        done = singan("bench", *options)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_expected_time_is_the_sum_over_scales():
+    config = Config.preset("class", max_size=48, iters=500)
+    measured = pace("dunes", config, "cpu", 2)
+    assert abs(measured["expected"] - .5*sum(measured["milliseconds"])) < .1
+
+
+def test_peak_memory_sees_an_allocation():
+    cpu = torch.device("cpu")
+    reset_peak(cpu); before = peak_memory(cpu)
+    torch.ones(100, 2**20)
+    if before is not None: assert peak_memory(cpu) - before > 300
+
+
+def test_an_empty_table_has_a_head(): assert bench_table([]).count("\n") == 1

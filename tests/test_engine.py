@@ -1,0 +1,118 @@
+"""The engine against the readable loop, and what only the engine has: windows, folded scales, large images."""
+import pytest
+import torch
+
+from singan_nb.all import (Callback, Config, Critic, FastTrainer, Frozen, Generator, Scale, ScaleTrainer, SinGAN,
+                           init_weights, load_image, seeded, train, white_noise)
+from singan_nb.engine import score_slope, window_corner, window_size
+from singan_nb.pyramid import build_pyramid
+
+
+def below(real, scales=1):
+    "A model of untrained frozen scales under a photograph."
+    model = SinGAN(real)
+    for k in range(scales):
+        size = (25 + 5*k, 40 + 8*k)
+        z = white_noise(size, generator=seeded(k)) if k == 0 else None
+        model.scales.append(Scale(init_weights(Generator(8), seeded(k, "w")), size, 1. if k == 0 else .1, z))
+    return model.eval().requires_grad_(False)
+
+
+def trainer(cls, size, model=None, **options):
+    real = build_pyramid(load_image("dunes"), [size])[0]
+    return cls(model or SinGAN(real), real, 8, **{**dict(lr=1e-6, seed=3), **options})
+
+
+def both_trained(size, scales, steps=4, **options):
+    real = build_pyramid(load_image("dunes"), [size])[0]
+    pair = [trainer(cls, size, below(real, scales) if scales else None, **options) for cls in (ScaleTrainer, FastTrainer)]
+    losses = [torch.stack([each.step() for _ in range(steps)]) for each in pair]
+    return pair, losses
+
+
+@pytest.mark.parametrize("options", [
+    {}, dict(penalty="sample"), dict(critic_norm=False), dict(z_star="fixed"), dict(gp_every=2, critic_steps=2),
+    dict(reconstruction="zero_image"), dict(reconstruction="literal"), dict(rec_weight=0), dict(gp_weight=0)])
+@pytest.mark.parametrize("scales", [0, 2])
+def test_the_engine_s_step_is_the_readable_one(scales, options):
+    (slow, fast), losses = both_trained((35, 56), scales, **options)
+    assert torch.allclose(*losses, rtol=2e-3, atol=2e-5)
+    idle = {f"net.{k}.0.bias" for k in range(4)}
+    pairs = [(slow.scale.generator.state_dict(), fast.scale.generator.state_dict())]
+    pairs.append((dict(slow.critic.named_parameters()), dict(fast.critic.named_parameters())))
+    for a, b in pairs:
+        for name in a.keys() - idle: assert torch.allclose(a[name].float(), b[name].float(), rtol=1e-3, atol=5e-5), name
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_slope_is_the_gradient_of_the_score(norm):
+    critic, image = init_weights(Critic(8, norm=norm), seeded(0)).double(), torch.rand(1, 3, 30, 30, dtype=torch.double)
+    image.requires_grad_()
+    expected, = torch.autograd.grad(critic(image).sum(), image)
+    assert torch.allclose(score_slope(critic.net, image, torch.double), expected, atol=1e-12)
+
+
+def test_a_window_sees_what_the_whole_scale_sees():
+    "With the same noise and the same weights, the generated window is a part of the generated image."
+    size, corner = (60, 80), (9, 31)
+    real = build_pyramid(load_image("dunes"), [size])[0]
+    whole, part = (trainer(FastTrainer, size, below(real), crop=crop) for crop in (1000, 32))
+    assert part.window == (32, 32) and part.reuse == 4
+    part.corner = corner
+    base, noise = whole.base(0), whole.noise()
+    seen = torch.addcmul(base, noise, whole.scale.noise_amp)
+    assert torch.equal(part.base(0), part._cut(base))
+    generator = whole.scale.generator.eval()
+    (y, x), (h, w) = corner, part.window
+    with torch.no_grad(): image = generator.crop(seen, whole._inner(base))
+    with torch.no_grad(): window = generator.crop(part._cut(seen), whole._inner(part._cut(base)))
+    assert torch.allclose(image[..., y:y+h, x:x+w], window, atol=1e-5)
+
+
+def test_windows_cover_the_image_and_stay_inside():
+    for size in ((188, 250), (1000, 1000), (100, 2000), (2000, 100), (33, 1500)):
+        h, w = window = window_size(size, 128)
+        assert h <= size[0] and w <= size[1] and h*w <= 128*128 or window == size
+        if size[0]*size[1] > 128*128: assert h*w > .95*128*128
+        corners = torch.tensor([window_corner(size, window, seeded(i)) for i in range(400)])
+        assert corners.min() >= 0 and (corners + torch.tensor(window) <= torch.tensor(size)).all()
+        assert (corners.amin(0) == 0).all() and (corners.amax(0) + torch.tensor(window) == torch.tensor(size)).all()
+
+
+def test_work_of_an_iteration_does_not_grow_with_the_image():
+    "Twice the side: the trained window is the same, and a base serves four times as many steps."
+    real = build_pyramid(load_image("dunes"), [(160, 256)])[0]
+    small, large = (trainer(FastTrainer, size, below(real), crop=64) for size in ((80, 128), (160, 256)))
+    assert small.window == large.window and large.reuse >= 4*small.reuse
+    assert all(view.shape == other.shape for view, other in zip(small.view, large.view))
+
+
+def test_training_on_windows_resumes(tmp_path, dunes):
+    config = Config(max_size=64, iters=6, width=8, critic_steps=1, generator_steps=1, crop=32, precision="fp32")
+    straight = train(dunes, config, progress=False)
+    class Stop(Callback):
+        def on_iteration(self, watch):
+            if watch.scale == 2 and watch.iteration == 3: watch.stop()
+    train(dunes, config, tmp_path/"run", progress=False, callbacks=[Stop()])
+    resumed = train(dunes, config, tmp_path/"run", resume=True, progress=False)
+    for (name, a), b in zip(straight.state_dict().items(), resumed.state_dict().values()): assert torch.equal(a, b), name
+
+
+def test_the_readable_trainer_can_be_asked_for(dunes):
+    seen = []
+    class See(Callback):
+        def on_scale_begin(self, watch): seen.append(type(watch.trainer))
+    config = Config(max_size=40, iters=1, width=4, critic_steps=1, generator_steps=1)
+    train(dunes, config, progress=False, callbacks=[See()])
+    train(dunes, config, progress=False, callbacks=[See()], trainer=ScaleTrainer)
+    assert seen == [FastTrainer, ScaleTrainer]
+
+
+def test_folded_scales_leave_the_model_as_it_was():
+    model = below(build_pyramid(load_image("dunes"), [(35, 56)])[0], 2)
+    before = {name: (value.clone(), value.dtype, value.stride()) for name, value in model.state_dict().items()}
+    noises = model.draw_noises(seeded(0), n=2)
+    assert torch.allclose(model(noises), model(noises, run=Frozen()), atol=1e-5)
+    assert (model(noises) - model(noises, run=Frozen(torch.bfloat16))).abs().mean() < .02
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name][0]) and (value.dtype, value.stride()) == before[name][1:], name

@@ -19,7 +19,7 @@ setup(
     url=settings["git_url"],
     keywords=settings["keywords"],
     license="Apache-2.0",
-    license_files=["LICENSE", "singan_nb/photographs/*.txt", "singan_nb/inception/*.txt"],
+    license_files=["LICENSE", "singan_nb/photographs/*.txt", "singan_nb/inception/*.txt", "singan_nb/pretrained/*.txt"],
     packages=find_packages(include=["singan_nb", "singan_nb.*"]),
     package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*"]},
     python_requires=">=" + settings["min_python"],

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['critic_loss', 'generator_loss', 'clip_weights', 'gradient_norms', 'gradient_penalty']
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #34f6c040
+# %% ../nbs/lessons/02_wgan_gp.ipynb #f81d0559
 import torch
 from torch import nn
 
 from .images import SinGANError
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #868ffb04
+# %% ../nbs/lessons/02_wgan_gp.ipynb #d57a01b9
 def critic_loss(
     real_score:torch.Tensor, # scores of real patches, any shape
     fake_score:torch.Tensor, # scores of generated patches, any shape
@@ -25,7 +25,7 @@ def generator_loss(
     "What the generator minimizes: the negated mean score of its patches."
     return -fake_score.mean()
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #bdbb4ae1
+# %% ../nbs/lessons/02_wgan_gp.ipynb #4f4a5e45
 @torch.no_grad()
 def clip_weights(
     critic:nn.Module, # changed in place
@@ -35,27 +35,27 @@ def clip_weights(
     for parameter in critic.parameters(): parameter.clamp_(-c, c)
     return critic
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #c14a7a81
+# %% ../nbs/lessons/02_wgan_gp.ipynb #5b44bada
 def gradient_norms(
-    slope:torch.Tensor, # (N, C, H, W), gradient of the scores
+    slope:torch.Tensor, # (N, C, H, W), or (N, C) for points; gradient of the scores
     per:str="pixel", # "pixel": a norm over the channels of each pixel; "sample": one over the whole image
-) -> torch.Tensor: # (N, H, W) or (N,)
+) -> torch.Tensor: # (N, H, W), or (N,)
     "The norms that the penalty pulls towards 1."
     if per == "pixel": return slope.norm(dim=1)
     if per == "sample": return slope.flatten(1).norm(dim=1)
     raise SinGANError(f"the gradient penalty can be per 'pixel' or per 'sample', not {per!r}")
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #675f8d67
+# %% ../nbs/lessons/02_wgan_gp.ipynb #60aa5310
 def gradient_penalty(
-    critic, # maps images (N, 3, H, W) to scores of any shape
-    real:torch.Tensor, # (N, 3, H, W)
-    fake:torch.Tensor, # (N, 3, H, W)
+    critic, # maps images or points to scores of any shape
+    real:torch.Tensor, # (N, 3, H, W), or (N, C) for points
+    fake:torch.Tensor, # of the same shape
     per:str="pixel", # see `gradient_norms`
     generator:torch.Generator=None, # where ε is drawn from
 ) -> torch.Tensor: # scalar; multiply it by λ
     ("Mean squared distance of the critic's slope from 1 between real and fake "
      "(Gulrajani et al. 2017, equation 3).")
-    epsilon = torch.rand(real.shape[0], 1, 1, 1, device=real.device, generator=generator)
+    epsilon = torch.rand(real.shape[0], *[1]*(real.ndim - 1), device=real.device, generator=generator)
     between = (epsilon*real + (1 - epsilon)*fake).requires_grad_()
     score = critic(between).float().sum()
     slope, = torch.autograd.grad(score, between, create_graph=True)

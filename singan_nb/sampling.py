@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['sample_noises', 'in_tiles', 'check_sampling', 'sample_batches', 'sample', 'inject']
 
-# %% ../nbs/lessons/09_sampling.ipynb #85b31f09
+# %% ../nbs/lessons/09_sampling.ipynb #f7f478fe
 import torch
 import torch.nn.functional as F
 
 from .images import SinGANError, check_image
 from .models import SinGAN, enlarge, seeded
 
-# %% ../nbs/lessons/09_sampling.ipynb #8eabccda
+# %% ../nbs/lessons/09_sampling.ipynb #29d90a5c
 def sample_noises(
     model:SinGAN,
     numbers, # of the samples, ints
@@ -25,7 +25,7 @@ def sample_noises(
              for i in numbers]
     return [torch.cat(scale) for scale in zip(*draws)]
 
-# %% ../nbs/lessons/09_sampling.ipynb #3a780375
+# %% ../nbs/lessons/09_sampling.ipynb #82009374
 def in_tiles(
     tile:int=1024, # side of a tile, in pixels
 ): # function (scale, noise, base) that does what the scale does
@@ -41,14 +41,15 @@ def in_tiles(
         return image
     return run
 
-# %% ../nbs/lessons/09_sampling.ipynb #600f015f
+# %% ../nbs/lessons/09_sampling.ipynb #5927ac26
 def check_sampling(model, n, start_scale, size):
     "Raise `SinGANError` if there cannot be such samples."
     if n < 1: raise SinGANError(f"n={n} samples cannot be drawn; it must be at least 1")
     model.check_scale(start_scale)
-    model.sizes_for(size)
+    if size is not None and min(size) < 1:
+        raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
 
-# %% ../nbs/lessons/09_sampling.ipynb #2d74e926
+# %% ../nbs/lessons/09_sampling.ipynb #4e03c154
 @torch.no_grad()
 def sample_batches(
     model:SinGAN,
@@ -71,7 +72,7 @@ def sample_batches(
         yield model(sample_noises(model, numbers, seed, start_scale, sizes), start, start_scale, sizes, every,
                     in_tiles(tile))
 
-# %% ../nbs/lessons/09_sampling.ipynb #5a8b5c21
+# %% ../nbs/lessons/09_sampling.ipynb #efb4d25d
 def sample(
     model:SinGAN,
     n:int=1, # samples
@@ -86,7 +87,7 @@ def sample(
     if every: return [torch.cat(images).clamp(-1, 1) for images in zip(*batches)]
     return torch.cat(batches).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #8726c2a3
+# %% ../nbs/lessons/09_sampling.ipynb #13c18966
 @torch.no_grad()
 def inject(
     model:SinGAN,

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['sample_noises', 'in_tiles', 'check_sampling', 'sample_batches', 'sample', 'inject']
 
-# %% ../nbs/lessons/09_sampling.ipynb #f7f478fe
+# %% ../nbs/lessons/09_sampling.ipynb #970b6442
 import torch
 import torch.nn.functional as F
 
 from .images import SinGANError, check_image
 from .models import SinGAN, enlarge, seeded
 
-# %% ../nbs/lessons/09_sampling.ipynb #29d90a5c
+# %% ../nbs/lessons/09_sampling.ipynb #83f8998d
 def sample_noises(
     model:SinGAN,
     numbers, # of the samples, ints
@@ -25,7 +25,7 @@ def sample_noises(
              for i in numbers]
     return [torch.cat(scale) for scale in zip(*draws)]
 
-# %% ../nbs/lessons/09_sampling.ipynb #82009374
+# %% ../nbs/lessons/09_sampling.ipynb #0e4bfe08
 def in_tiles(
     tile:int=1024, # side of a tile, in pixels
 ): # function (scale, noise, base) that does what the scale does
@@ -41,15 +41,14 @@ def in_tiles(
         return image
     return run
 
-# %% ../nbs/lessons/09_sampling.ipynb #5927ac26
+# %% ../nbs/lessons/09_sampling.ipynb #ec838aac
 def check_sampling(model, n, start_scale, size):
     "Raise `SinGANError` if there cannot be such samples."
     if n < 1: raise SinGANError(f"n={n} samples cannot be drawn; it must be at least 1")
     model.check_scale(start_scale)
-    if size is not None and min(size) < 1:
-        raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
+    model.sizes_for(size)
 
-# %% ../nbs/lessons/09_sampling.ipynb #4e03c154
+# %% ../nbs/lessons/09_sampling.ipynb #c0da35b4
 @torch.no_grad()
 def sample_batches(
     model:SinGAN,
@@ -72,7 +71,7 @@ def sample_batches(
         yield model(sample_noises(model, numbers, seed, start_scale, sizes), start, start_scale, sizes, every,
                     in_tiles(tile))
 
-# %% ../nbs/lessons/09_sampling.ipynb #efb4d25d
+# %% ../nbs/lessons/09_sampling.ipynb #d9dee476
 def sample(
     model:SinGAN,
     n:int=1, # samples
@@ -87,7 +86,7 @@ def sample(
     if every: return [torch.cat(images).clamp(-1, 1) for images in zip(*batches)]
     return torch.cat(batches).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #13c18966
+# %% ../nbs/lessons/09_sampling.ipynb #ac3f0beb
 @torch.no_grad()
 def inject(
     model:SinGAN,

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['reconstruction_loss', 'rmse', 'noise_amplitude']
 
-# %% ../nbs/lessons/05_losses.ipynb #ee2a606e
+# %% ../nbs/lessons/05_losses.ipynb #d022ace5
 import torch
 import torch.nn.functional as F
 
-# %% ../nbs/lessons/05_losses.ipynb #8f05d2ca
+# %% ../nbs/lessons/05_losses.ipynb #e7ba28fd
 def reconstruction_loss(
     reconstruction:torch.Tensor, # (1, 3, H, W), what the generator made of z*
     real:torch.Tensor, # (1, 3, H, W), the photograph
@@ -24,11 +24,11 @@ def rmse(
     "Root mean squared error; half of it is the error on a scale of [0, 1]."
     return F.mse_loss(a.float(), b.float()).sqrt().item()
 
-# %% ../nbs/lessons/05_losses.ipynb #afd34f39
+# %% ../nbs/lessons/05_losses.ipynb #1e7c0210
 def noise_amplitude(
     real:torch.Tensor, # (1, 3, H, W), the photograph at this scale
     base:torch.Tensor, # (1, 3, H, W), the coarser scale's reconstruction at this size
     weight:float=.1, # w, share of the error that becomes noise
 ) -> float: # σ, standard deviation of the scale's noise
-    "What is missing decides how much noise a scale gets (paper, section 2.3); 1 at the coarsest scale."
+    "What is missing decides how much noise a scale gets (paper, section 2.2); 1 at the coarsest scale."
     return weight*rmse(base, real)

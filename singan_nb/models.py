@@ -7,7 +7,7 @@ __all__ = ['RECONSTRUCTIONS', 'FORMAT_VERSION', 'PRETRAINED', 'conv_block', 'con
            'Scale', 'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'pretrained_models', 'model_path',
            'load_pretrained', 'write_tensors', 'read_tensors']
 
-# %% ../nbs/lessons/04_models.ipynb #08fcadad
+# %% ../nbs/lessons/04_models.ipynb #087998c0
 import hashlib, json
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import nn
 
 from .images import SinGANError, atomic_write, resize
 
-# %% ../nbs/lessons/04_models.ipynb #2de06a77
+# %% ../nbs/lessons/04_models.ipynb #a1ac2df6
 def conv_block(
     channels_in:int, # of the input
     width:int, # channels of the output
@@ -40,7 +40,7 @@ def conv_stack(
     blocks = [conv_block(3 if i == 0 else width, width, norm) for i in range(layers - 1)]
     return nn.Sequential(*blocks, nn.Conv2d(width, channels_out, 3))
 
-# %% ../nbs/lessons/04_models.ipynb #b14aaf8d
+# %% ../nbs/lessons/04_models.ipynb #01cea616
 @torch.no_grad()
 def init_weights(
     network:nn.Module, # changed in place
@@ -54,7 +54,7 @@ def init_weights(
             module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
     return network
 
-# %% ../nbs/lessons/04_models.ipynb #3a6fbed0
+# %% ../nbs/lessons/04_models.ipynb #4c15df98
 class Generator(nn.Module):
     "Residual generator of one scale (paper, equation 3): base + tanh(net(seen))."
     def __init__(self,
@@ -77,7 +77,7 @@ class Generator(nn.Module):
         "The same for an input that brings its own border."
         return base + torch.tanh(self.net(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/04_models.ipynb #a2657452
+# %% ../nbs/lessons/04_models.ipynb #d7572856
 class Critic(nn.Module):
     "Critic of one scale: a score for every patch."
     def __init__(self,
@@ -93,14 +93,14 @@ class Critic(nn.Module):
     ) -> torch.Tensor: # (N, 1, H-2·layers, W-2·layers), higher is more real
         return self.net(image)
 
-# %% ../nbs/lessons/04_models.ipynb #b5284563
+# %% ../nbs/lessons/04_models.ipynb #dc2721b9
 RECONSTRUCTIONS = {                       # what the network sees, what its output is added to
     "image":      lambda z, x: (z + x, x),       # the formula, and the official code
     "literal":    lambda z, x: (z, x),           # "0" taken for the network's input
     "zero_image": lambda z, x: (z + x, 0*x),     # nothing to add to
 }
 
-# %% ../nbs/lessons/04_models.ipynb #dc6613f3
+# %% ../nbs/lessons/04_models.ipynb #7913ddd7
 class Scale(nn.Module):
     "A generator with its noise amplitude and its reconstruction noise."
     def __init__(self,
@@ -131,7 +131,7 @@ class Scale(nn.Module):
         z = self.noise_amp*resize(self.z_star, base.shape[-2:])
         return self.generator(*RECONSTRUCTIONS[self.reconstruction](z, base))
 
-# %% ../nbs/lessons/04_models.ipynb #64139d8c
+# %% ../nbs/lessons/04_models.ipynb #ad2cb2f7
 def seeded(
     seed:int, # of the user
     *purpose, # words and numbers that name the stream
@@ -152,13 +152,13 @@ def white_noise(
     z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device)
     return z.expand(n, 3, *size) if grey else z
 
-# %% ../nbs/lessons/04_models.ipynb #933602ed
+# %% ../nbs/lessons/04_models.ipynb #0b5ade25
 FORMAT_VERSION = 1
 
 class ModelError(SinGANError):
     "A model file that cannot be read, or a scale that does not exist."
 
-# %% ../nbs/lessons/04_models.ipynb #8c98fba4
+# %% ../nbs/lessons/04_models.ipynb #190ed85b
 class SinGAN(nn.Module):
     "The scales of one photograph, the coarsest first."
     def __init__(self,
@@ -270,7 +270,7 @@ class SinGAN(nn.Module):
             raise ModelError(f"{path} is damaged: its tensors and its description do not fit "
                              f"({str(error).splitlines()[0][:120]})") from None
 
-# %% ../nbs/lessons/04_models.ipynb #be6c3085
+# %% ../nbs/lessons/04_models.ipynb #58a5ddb3
 def enlarge(
     image:torch.Tensor, # (N, 3, H, W)
     size:tuple, # (H, W) of the next scale
@@ -278,7 +278,7 @@ def enlarge(
     "Bring an image to the next scale's size, clipped to [-1, 1]."
     return resize(image, size).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #ed86a598
+# %% ../nbs/lessons/04_models.ipynb #d209efa4
 PRETRAINED = Path(str(files("singan_nb")))/"pretrained"
 
 def pretrained_models() -> list: # of str
@@ -306,7 +306,7 @@ def load_pretrained(
     if name in pretrained_models(): return SinGAN.load(PRETRAINED/f"{name}.safetensors", device)
     raise ModelError(f"there is no pretrained model {str(name)!r}; there are {', '.join(pretrained_models())}")
 
-# %% ../nbs/lessons/04_models.ipynb #4ca226b2
+# %% ../nbs/lessons/04_models.ipynb #f5a5eebb
 def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
@@ -328,7 +328,7 @@ def read_tensors(
     except (SafetensorError, OSError, UnicodeDecodeError, ValueError) as error:
         raise ModelError(f"{path} is no whole safetensors file ({error}); copy or train it again") from None
 
-# %% ../nbs/lessons/04_models.ipynb #c78f4e51
+# %% ../nbs/lessons/04_models.ipynb #f0d29840
 def _rebuild(about, tensors):
     "A SinGAN from its description and its tensors."
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sample_noises', 'in_tiles', 'check_sampling', 'sample_batches', 'sample', 'inject']
 
-# %% ../nbs/lessons/09_sampling.ipynb #0347cbdf
+# %% ../nbs/lessons/09_sampling.ipynb #970b6442
 import torch
 import torch.nn.functional as F
 
@@ -13,7 +13,7 @@ from .engine import Frozen
 from .images import SinGANError, check_image
 from .models import SinGAN, enlarge, seeded
 
-# %% ../nbs/lessons/09_sampling.ipynb #8cee2842
+# %% ../nbs/lessons/09_sampling.ipynb #83f8998d
 def sample_noises(
     model:SinGAN,
     numbers, # of the samples, ints
@@ -26,7 +26,7 @@ def sample_noises(
              for i in numbers]
     return [torch.cat(scale) for scale in zip(*draws)]
 
-# %% ../nbs/lessons/09_sampling.ipynb #52fc5f56
+# %% ../nbs/lessons/09_sampling.ipynb #0e4bfe08
 def in_tiles(
     tile:int=1024, # side of a tile, in pixels
 ): # function (scale, noise, base) that does what the scale does
@@ -43,7 +43,7 @@ def in_tiles(
         return image
     return run
 
-# %% ../nbs/lessons/09_sampling.ipynb #d0c21dea
+# %% ../nbs/lessons/09_sampling.ipynb #ec838aac
 def check_sampling(model, n, start_scale, size):
     "Raise `SinGANError` if there cannot be such samples."
     if n < 1: raise SinGANError(f"n={n} samples cannot be drawn; it must be at least 1")
@@ -51,7 +51,7 @@ def check_sampling(model, n, start_scale, size):
     if size is not None and min(size) < 1:
         raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
 
-# %% ../nbs/lessons/09_sampling.ipynb #1c9d03c8
+# %% ../nbs/lessons/09_sampling.ipynb #c0da35b4
 @torch.no_grad()
 def sample_batches(
     model:SinGAN,
@@ -74,7 +74,7 @@ def sample_batches(
         yield model(sample_noises(model, numbers, seed, start_scale, sizes), start, start_scale, sizes, every,
                     in_tiles(tile))
 
-# %% ../nbs/lessons/09_sampling.ipynb #95f25e67
+# %% ../nbs/lessons/09_sampling.ipynb #d9dee476
 def sample(
     model:SinGAN,
     n:int=1, # samples
@@ -89,7 +89,7 @@ def sample(
     if every: return [torch.cat(images).clamp(-1, 1) for images in zip(*batches)]
     return torch.cat(batches).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #2460bb95
+# %% ../nbs/lessons/09_sampling.ipynb #ac3f0beb
 @torch.no_grad()
 def inject(
     model:SinGAN,

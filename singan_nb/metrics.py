@@ -6,7 +6,7 @@
 __all__ = ['INCEPTION', 'STEM', 'DEPTH', 'LEAST', 'MetricError', 'as_list', 'frechet_distance', 'read_stem', 'stem_features',
            'sifid', 'sorted_distance', 'swd', 'diversity', 'rmse_255', 'psnr', 'ssim', 'match_size', 'evaluate']
 
-# %% ../nbs/practice/20_measure.ipynb #e82d7e80
+# %% ../nbs/practice/20_measure.ipynb #2f9c96e1
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from .images import SinGANError, check_image, resize, to_pixels
 from .models import seeded
 
-# %% ../nbs/practice/20_measure.ipynb #d0dabe0b
+# %% ../nbs/practice/20_measure.ipynb #3aeab184
 class MetricError(SinGANError):
     "Images that cannot be measured, or weights that cannot be used."
 
@@ -35,6 +35,7 @@ def as_list(
     if not images: raise MetricError(f"there are no {what} to measure; give at least one image")
     return [check_image(image).to(device) for image in images]
 
+# %% ../nbs/practice/20_measure.ipynb #73cf2175
 def _check_size(images, least, measure):
     "Raise `MetricError` if an image has a side that is too short for a measure."
     for h, w in (image.shape[-2:] for image in images):
@@ -42,7 +43,7 @@ def _check_size(images, least, measure):
             raise MetricError(f"an image of {h}×{w} pixels is too small for {measure}, "
                               f"which needs at least {least}×{least}")
 
-# %% ../nbs/practice/20_measure.ipynb #5b804036
+# %% ../nbs/practice/20_measure.ipynb #a90b9063
 def frechet_distance(
     mean_1:torch.Tensor, # (d,)
     cov_1:torch.Tensor, # (d, d), symmetric
@@ -56,7 +57,7 @@ def frechet_distance(
     cross = torch.linalg.eigvalsh(root @ cov_2 @ root).clamp_min(0).sqrt().sum()
     return max(0., ((mean_1 - mean_2).square().sum() + cov_1.trace() + cov_2.trace() - 2*cross).item())
 
-# %% ../nbs/practice/20_measure.ipynb #1315a5b7
+# %% ../nbs/practice/20_measure.ipynb #d497ee68
 INCEPTION = Path(str(files("singan_nb")))/"inception"/"stem.safetensors"
 #          torchvision's name    stride, padding, pooling before
 STEM = {"conv_1a": ("Conv2d_1a_3x3", 2, 0, False), "conv_2a": ("Conv2d_2a_3x3", 1, 0, False),
@@ -70,6 +71,7 @@ def _fold(kernel, mean, variance, offset, gain=1.):
     gain = gain/(variance + 1e-3).sqrt()
     return kernel*gain.reshape(-1, 1, 1, 1), offset - gain*mean
 
+# %% ../nbs/practice/20_measure.ipynb #5250f9f6
 def _layer(tensors, name):
     "Kernel and bias of one layer, from the package's file or from torchvision's."
     if f"{name}.levels" in tensors:
@@ -79,7 +81,7 @@ def _layer(tensors, name):
     conv, norm = f"{STEM[name][0]}.conv.weight", f"{STEM[name][0]}.bn."
     return _fold(tensors[conv], *(tensors[norm + key] for key in ("running_mean", "running_var", "bias", "weight")))
 
-# %% ../nbs/practice/20_measure.ipynb #5b98d40c
+# %% ../nbs/practice/20_measure.ipynb #fed53eec
 def _torchvision_file():
     "Where torchvision keeps its Inception-V3, if it was ever downloaded."
     folder = Path(torch.hub.get_dir())/"checkpoints"
@@ -90,7 +92,7 @@ def _torchvision_file():
                           "give its path, or leave weights out")
     return found[-1]
 
-# %% ../nbs/practice/20_measure.ipynb #63ff7946
+# %% ../nbs/practice/20_measure.ipynb #8a353130
 @lru_cache(maxsize=8)
 def read_stem(
     # None for the package's, "torchvision" for those in its cache, or the path of a .safetensors or .pth file
@@ -109,7 +111,7 @@ def read_stem(
         raise MetricError(f"{path} does not hold an Inception-V3 "
                           f"({type(error).__name__}: {str(error)[:80]}); give torchvision's file") from None
 
-# %% ../nbs/practice/20_measure.ipynb #496c5c3c
+# %% ../nbs/practice/20_measure.ipynb #aaae71b7
 @torch.no_grad()
 def stem_features(
     images:torch.Tensor, # (N, 3, H, W) in [-1, 1], which is what Inception-V3 was trained on; not resized
@@ -126,7 +128,7 @@ def stem_features(
         x = F.conv2d(x, kernel.to(x.device), bias.to(x.device), stride, padding).relu()
     return x
 
-# %% ../nbs/practice/20_measure.ipynb #6b9db267
+# %% ../nbs/practice/20_measure.ipynb #aa410f99
 def _gaussian(image, layer, weights):
     "Mean and covariance of an image's features over all positions."
     cloud = stem_features(image, layer, weights)[0].flatten(1).double()       # (layer, h*w)
@@ -143,7 +145,7 @@ def sifid(
     return torch.tensor([frechet_distance(*target, *_gaussian(fake, layer, weights))
                          for fake in as_list(fakes, real.device)], dtype=torch.double)
 
-# %% ../nbs/practice/20_measure.ipynb #70a6e4c2
+# %% ../nbs/practice/20_measure.ipynb #5fa02603
 def _sorted(x):
     "Sort the last dimension; on the CPU with NumPy, whose sort is many times faster here."
     return x.sort(-1).values if x.is_cuda else torch.from_numpy(np.sort(x.cpu().numpy(), -1))
@@ -159,7 +161,7 @@ def sorted_distance(
             for x in (a, b))
     return (a - b).abs().mean(-1)
 
-# %% ../nbs/practice/20_measure.ipynb #0a42a6a3
+# %% ../nbs/practice/20_measure.ipynb #c96fa883
 def _directions(number, patch, seed):
     "Random unit vectors as kernels, (number, 3, patch, patch)."
     return F.normalize(torch.randn(number, 3*patch**2, generator=seeded(seed, "directions"))).reshape(
@@ -174,7 +176,7 @@ def _projections(image, directions, levels):
         x = resize(x, [max(1, side//2) for side in x.shape[-2:]])
     return found
 
-# %% ../nbs/practice/20_measure.ipynb #138c89c5
+# %% ../nbs/practice/20_measure.ipynb #74754e42
 def swd(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
@@ -194,7 +196,7 @@ def swd(
         sorted_distance(a, b).mean() for a, b in zip(target, found)]).mean().item()
     return torch.tensor([distance(_projections(fake, directions, levels)) for fake in images], dtype=torch.double)
 
-# %% ../nbs/practice/20_measure.ipynb #82fd3cf2
+# %% ../nbs/practice/20_measure.ipynb #b582d3d8
 def diversity(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W), of one size; at least 2
@@ -212,7 +214,7 @@ def diversity(
                           "all of its pixels have the same intensity")
     return torch.cat(images).mean(1).std(0).mean().item()/contrast
 
-# %% ../nbs/practice/20_measure.ipynb #ed53fb65
+# %% ../nbs/practice/20_measure.ipynb #6000b047
 def _two(a, b):
     "Pixels of two images of the same size."
     if check_image(a).shape != check_image(b).shape:
@@ -228,7 +230,7 @@ def rmse_255(
     a, b = _two(a, b)
     return float(np.sqrt(np.mean((a.astype(float) - b)**2)))
 
-# %% ../nbs/practice/20_measure.ipynb #08bdbe13
+# %% ../nbs/practice/20_measure.ipynb #00d50479
 def psnr(a:torch.Tensor, b:torch.Tensor) -> float: # in decibels; infinite for identical pictures
     "Peak signal-to-noise ratio of the 8-bit pictures, the same error on a logarithmic scale."
     error = rmse_255(a, b)
@@ -240,7 +242,7 @@ def ssim(a:torch.Tensor, b:torch.Tensor) -> float: # 1 for identical pictures
     _check_size([a, b], 7, "SSIM")
     return float(structural_similarity(*_two(a, b), channel_axis=2, data_range=255))
 
-# %% ../nbs/practice/20_measure.ipynb #37b96ca3
+# %% ../nbs/practice/20_measure.ipynb #dff9e31f
 def match_size(
     real:torch.Tensor, # the photograph, (1, 3, H, W)
     fakes:list, # of (1, 3, h, w)
@@ -257,7 +259,7 @@ def match_size(
         return resize(real, (h, w)).clamp(-1, 1), [f"{said}; it is shrunk to their size"]
     return real, [f"{said}; they are compared as they are"]
 
-# %% ../nbs/practice/20_measure.ipynb #084b8d76
+# %% ../nbs/practice/20_measure.ipynb #699c0187
 def evaluate(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes

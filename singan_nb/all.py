@@ -8,4 +8,7 @@ from singan_nb.losses import *
 from singan_nb.scale import *
 from singan_nb.training import *
 from singan_nb.sampling import *
+from singan_nb.paint import *
+from singan_nb.edit import *
+from singan_nb.harmonize import *
 from singan_nb.metrics import *

@@ -6,7 +6,7 @@
 __all__ = ['sample_noises', 'in_tiles', 'check_sampling', 'sample_batches', 'sample', 'check_injection', 'inject',
            'inject_everywhere', 'check_mask', 'load_mask', 'soft_mask', 'inject_masked']
 
-# %% ../nbs/lessons/09_sampling.ipynb #412e6b24
+# %% ../nbs/lessons/09_sampling.ipynb #54fd4a85
 import warnings
 
 import torch
@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from .images import SinGANError, check_image, load_image, resize
 from .models import SinGAN, enlarge, seeded
 
-# %% ../nbs/lessons/09_sampling.ipynb #4ac6c97f
+# %% ../nbs/lessons/09_sampling.ipynb #6fdae01a
 def sample_noises(
     model:SinGAN,
     numbers, # of the samples, ints
@@ -29,7 +29,7 @@ def sample_noises(
              for i in numbers]
     return [torch.cat(scale) for scale in zip(*draws)]
 
-# %% ../nbs/lessons/09_sampling.ipynb #b32db5bb
+# %% ../nbs/lessons/09_sampling.ipynb #0f3da457
 def in_tiles(
     tile:int=1024, # side of a tile, in pixels
 ): # function (scale, noise, base) that does what the scale does
@@ -45,14 +45,14 @@ def in_tiles(
         return image
     return run
 
-# %% ../nbs/lessons/09_sampling.ipynb #1feb177e
+# %% ../nbs/lessons/09_sampling.ipynb #3d7eeed7
 def check_sampling(model, n, start_scale, size):
     "Raise `SinGANError` if there cannot be such samples."
     if n < 1: raise SinGANError(f"n={n} samples cannot be drawn; it must be at least 1")
     model.check_scale(start_scale)
     model.sizes_for(size)
 
-# %% ../nbs/lessons/09_sampling.ipynb #6db68c25
+# %% ../nbs/lessons/09_sampling.ipynb #780c7b92
 @torch.no_grad()
 def sample_batches(
     model:SinGAN,
@@ -75,7 +75,7 @@ def sample_batches(
         yield model(sample_noises(model, numbers, seed, start_scale, sizes), start, start_scale, sizes, every,
                     in_tiles(tile))
 
-# %% ../nbs/lessons/09_sampling.ipynb #05a0f768
+# %% ../nbs/lessons/09_sampling.ipynb #c56b5bae
 def sample(
     model:SinGAN,
     n:int=1, # samples
@@ -90,7 +90,7 @@ def sample(
     if every: return [torch.cat(images).clamp(-1, 1) for images in zip(*batches)]
     return torch.cat(batches).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #5fb86f3f
+# %% ../nbs/lessons/09_sampling.ipynb #075c453d
 def check_injection(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
@@ -106,7 +106,7 @@ def check_injection(
         warnings.warn(f"the image of {h}×{w} pixels has other proportions than the result of {tall}×{wide}: "
                       "it is resized", stacklevel=3)
 
-# %% ../nbs/lessons/09_sampling.ipynb #a43139de
+# %% ../nbs/lessons/09_sampling.ipynb #7aa6ad43
 @torch.no_grad()
 def inject(
     model:SinGAN,
@@ -124,7 +124,7 @@ def inject(
     noises = sample_noises(model, range(n), seed, scale, sizes) if noise else [None]*(len(sizes) - scale)
     return model(noises, base, scale, sizes, run=in_tiles()).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #a35a06ae
+# %% ../nbs/lessons/09_sampling.ipynb #a6b73272
 def inject_everywhere(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1], any size
@@ -136,7 +136,7 @@ def inject_everywhere(
     return torch.cat([inject(model, image, scale, 1, seed, size, noise)
                       for scale in range(1, len(model.scales))])
 
-# %% ../nbs/lessons/09_sampling.ipynb #ab02c83f
+# %% ../nbs/lessons/09_sampling.ipynb #43173ab8
 def check_mask(
     mask:torch.Tensor, # what should be a mask, (1, 1, H, W) in [0, 1]
     size:tuple, # (H, W) of the image that it belongs to
@@ -155,7 +155,7 @@ def check_mask(
                           "make it black (0) where nothing was changed, or use inject")
     return mask
 
-# %% ../nbs/lessons/09_sampling.ipynb #e7c0b3b6
+# %% ../nbs/lessons/09_sampling.ipynb #8c0ab645
 def load_mask(
     source, # path of a picture: white where the image was changed, black elsewhere
 ) -> torch.Tensor: # (1, 1, H, W) in [0, 1]
@@ -172,7 +172,7 @@ def soft_mask(
     distance = torch.from_numpy(distance_transform_edt(mask[0, 0].cpu().numpy() <= .5)).to(mask)
     return (1 - (distance - grow*side)/max(feather*side, 1)).clamp(0, 1)[None, None]
 
-# %% ../nbs/lessons/09_sampling.ipynb #00483c44
+# %% ../nbs/lessons/09_sampling.ipynb #3edf2746
 def inject_masked(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1], the photograph with a part changed; any size

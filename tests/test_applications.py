@@ -20,6 +20,7 @@ def files(model, edited, tmp_path):
     return tmp_path
 
 
+@pytest.mark.filterwarnings("ignore:.*other proportions")
 @pytest.mark.parametrize("size", [None, (20, 90), (75, 40)])
 @pytest.mark.parametrize("noise", [True, False])
 def test_injection_of_any_size_everywhere(model, dunes, size, noise):
@@ -123,6 +124,7 @@ def test_palette_is_found_again():
         with pytest.raises(SinGANError, match="at least 2 and at most 1200"): palette(image, wrong)
 
 
+@pytest.mark.filterwarnings("ignore:.*other proportions")
 def test_painting_with_quantized_training(model, dunes):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     painted = paint_to_image(model, dunes, 1, quantize=True, iters=3, seed=2, n=2)

@@ -9,5 +9,8 @@ from singan_nb.scale import *
 from singan_nb.engine import *
 from singan_nb.training import *
 from singan_nb.sampling import *
+from singan_nb.paint import *
+from singan_nb.edit import *
+from singan_nb.harmonize import *
 from singan_nb.metrics import *
 from singan_nb.bench import *

@@ -1,0 +1,172 @@
+"""Paint, edit, harmonize: what they keep exactly, what they refuse, and their commands."""
+import pytest
+import torch
+
+from singan_nb.all import (SinGAN, SinGANError, copy_part, edit, harmonize, inject, inject_everywhere, inject_masked, load_image, load_mask, move_part, paint_to_image, palette,
+                           paste, recolour, save_image, soft_mask)
+from singan_nb.cli import run_command
+
+
+@pytest.fixture
+def edited(model):
+    "The photograph with a part copied, and the mask."
+    return copy_part(model.image, (.5, .1, .3, .3), (.2, .6))
+
+
+@pytest.fixture
+def files(model, edited, tmp_path):
+    "A model file, an edited picture and its mask, as a user has them."
+    model.save(tmp_path/"model.safetensors"); save_image(edited[0], tmp_path/"edited.png"); save_image(edited[1].expand(1, 3, -1, -1)*2 - 1, tmp_path/"mask.png")
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore:.*other proportions")
+@pytest.mark.parametrize("size", [None, (20, 90), (75, 40)])
+@pytest.mark.parametrize("noise", [True, False])
+def test_injection_of_any_size_everywhere(model, dunes, size, noise):
+    every = inject_everywhere(model, dunes, seed=3, size=size, noise=noise)
+    assert every.shape == (len(model.scales) - 1, 3, *(size or model.sizes[-1])) and every.abs().max() <= 1
+    for k in range(1, len(model.scales)): assert torch.equal(every[k-1:k], inject(model, dunes, k, seed=3, size=size, noise=noise))
+
+
+@pytest.mark.parametrize("scale", [0, -1, 3, 99])
+def test_the_range_of_scales_is_named(model, dunes, edited, scale):
+    for call in (lambda: inject(model, dunes, scale), lambda: edit(model, *edited, scale), lambda: harmonize(model, *edited, scale), lambda: paint_to_image(model, dunes, scale),
+                 lambda: paint_to_image(model, dunes, scale, quantize=True)):
+        with pytest.raises(SinGANError, match="scale from 1 to 2"): call()
+
+
+def test_other_proportions_are_resized_and_said(model, dunes, edited, recwarn):
+    inject(model, dunes, 1); paint_to_image(model, dunes, 1)
+    assert not recwarn
+    with pytest.warns(UserWarning, match="80×80 pixels has other proportions than the result of 30×48"): inject(model, torch.zeros(1, 3, 80, 80), 1)
+    image, mask = torch.zeros(1, 3, 90, 60), torch.zeros(1, 1, 90, 60)
+    mask[..., 40:60, 10:30] = 1
+    with pytest.warns(UserWarning, match="other proportions"): assert edit(model, image, mask, 1).shape == model.image.shape
+
+
+@pytest.mark.parametrize("function", [edit, harmonize])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_beyond_the_margins_nothing_changes(model, edited, function, scale):
+    grow, feather = (.08, .04) if function is edit else (.03, .03)
+    results, beyond = function(model, *edited, scale, n=3, seed=4), (soft_mask(edited[1], grow, feather) == 0).expand_as(model.image)
+    assert 0 < beyond.float().mean() < 1
+    for result in results[:, None]:
+        assert torch.equal(result[beyond], model.image[beyond]) and not torch.equal(result, model.image)
+    assert torch.equal(results, function(model, *edited, scale, n=3, seed=4)) and not torch.equal(results[0], results[1])
+
+
+def test_an_edit_larger_than_the_model(model, edited):
+    "A picture at another resolution gives a result of the model's size, and the rest of the photograph exactly."
+    large, mask = (torch.nn.functional.interpolate(x, scale_factor=5) for x in edited)
+    result = edit(model, large, mask, 1, seed=4)
+    assert result.shape == model.image.shape
+    assert (result == model.image).float().mean() >= (soft_mask(edited[1], .08, .04) == 0).float().mean() - .02
+
+
+def test_a_model_in_training_can_edit(model, edited):
+    "With the finest scale missing, the photograph is shown at the last finished one."
+    part = SinGAN(model.image, model.grey_noise); part.scales.extend(model.scales[:2])
+    assert edit(part.eval(), *edited, 1).shape == (1, 3, *model.sizes[1])
+
+
+def test_margins_are_shares_of_the_image():
+    small, large = torch.zeros(1, 1, 40, 60), torch.zeros(1, 1, 400, 600)
+    small[..., 15:25, 20:30] = 1; large[..., 150:250, 200:300] = 1
+    covered = [(soft_mask(mask, .1, .05) > 0).float().mean().item() for mask in (small, large)]
+    assert covered[0] == pytest.approx(covered[1], abs=.03)
+    sharp = soft_mask(small, 0, 0)
+    assert torch.equal(sharp, small)
+
+
+@pytest.mark.parametrize("change, words", [(lambda m: m[..., :-1], "30×47 pixels and its image 30×48"), (lambda m: m*0, "empty"), (lambda m: m*0 + 1, "covers the whole"), (lambda m: m*2, "values in"),
+                                           (lambda m: m.expand(1, 3, -1, -1), "shape"), (lambda m: m*float("nan"), "values in")])
+def test_masks_that_cannot_be(model, edited, change, words):
+    for function in (edit, harmonize, inject_masked):
+        with pytest.raises(SinGANError, match=words): function(model, edited[0], change(edited[1]), scale=1)
+
+
+def test_a_mask_lost_in_resizing(model):
+    image, mask = torch.zeros(1, 3, 300, 480), torch.zeros(1, 1, 300, 480)
+    mask[..., 5, 5] = 1
+    with pytest.raises(SinGANError, match="empty at the model's 30×48"): edit(model, image, mask, 1)
+
+
+def test_copying_and_moving(dunes):
+    copied, mask = copy_part(dunes, (.5, .5, .25, .25), (0, 0))
+    assert torch.equal(copied[(mask == 0).expand_as(dunes)], dunes[(mask == 0).expand_as(dunes)])
+    moved, both = move_part(dunes, (.5, .5, .25, .25), (0, 0), fill=(0, .5))
+    assert both.sum() > 1.9*mask.sum() and torch.equal(moved[(both == 0).expand_as(dunes)], dunes[(both == 0).expand_as(dunes)])
+    for box, to in (((.5, .5, .6, .2), (0, 0)), ((0, 0, .5, .5), (.6, 0)), ((-.1, 0, .5, .5), (0, 0))):
+        with pytest.raises(SinGANError, match="does not lie in the image"): copy_part(dunes, box, to)
+
+
+def test_pasting(dunes, model):
+    outline = torch.zeros_like(dunes[:, :1]); outline[..., 40:90, 100:140] = 1
+    composite, mask = paste(model.image, dunes, outline, (.5, .5), .5)
+    assert mask.sum() == 15*12 and torch.equal(composite[(mask == 0).expand_as(composite)], model.image[(mask == 0).expand_as(composite)])
+    for wrong, words in ((dict(height=2), "does not lie"), (dict(at=(.1, .5), height=.5), "does not lie")):
+        with pytest.raises(SinGANError, match=words): paste(model.image, dunes, outline, **wrong)
+    with pytest.raises(SinGANError, match="empty"): paste(model.image, dunes, outline*0)
+
+
+def test_palette_is_found_again():
+    "Five colours with a little noise: k-means finds them, pixels as colours, not channels as triples."
+    generator = torch.Generator().manual_seed(0)
+    true = torch.tensor([[-.8, -.5, .9], [.7, .1, -.6], [-.2, .6, -.9], [.9, .9, .8], [-.9, -.9, -.9]])
+    which = torch.randint(5, (30, 40), generator=generator)
+    image = (true[which].permute(2, 0, 1)[None] + .02*torch.randn(1, 3, 30, 40, generator=generator)).clamp(-1, 1)
+    found = palette(image, 5)
+    nearest = torch.cdist(true, found).argmin(1)
+    assert sorted(nearest.tolist()) == [0, 1, 2, 3, 4] and (found[nearest] - true).abs().max() < .02
+    assert torch.allclose(recolour(image, true), true[which].permute(2, 0, 1)[None]) and torch.equal(palette(image, 5), found)
+    for wrong in (0, 1, 1201):
+        with pytest.raises(SinGANError, match="at least 2 and at most 1200"): palette(image, wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*other proportions")
+def test_painting_with_quantized_training(model, dunes):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    painted = paint_to_image(model, dunes, 1, quantize=True, iters=3, seed=2, n=2)
+    assert painted.shape == (2, *model.image.shape[1:])
+    assert torch.equal(painted, paint_to_image(model, dunes, 1, quantize=True, iters=3, seed=2, n=2))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()) and not any(p.requires_grad for p in model.parameters())
+    assert not torch.equal(painted, paint_to_image(model, dunes, 1, seed=2, n=2))
+    assert paint_to_image(model, dunes, 1, quantize=True, iters=2, size=(33, 100)).shape[-2:] == (33, 100)
+
+
+def test_commands_equal_functions(files, model, capsys):
+    "Each command writes what its function gives, and says where and from which scale."
+    f = lambda name: str(files/name)
+    image, mask = load_image(files/"edited.png"), load_mask(files/"mask.png")
+    for words, expected in ((["edit", f("model.safetensors"), f("edited.png"), f("mask.png")], edit(model, image, mask, 2, seed=1)),
+                            (["harmonize", f("model.safetensors"), f("edited.png"), f("mask.png")], harmonize(model, image, mask, 2, seed=1)),
+                            (["paint", f("model.safetensors"), f("edited.png")], paint_to_image(model, image, 2, seed=1))):
+        assert run_command([*words, "--scale", "2", "--seed", "1", "--out", f("out.png"), "--grid"]) == 0
+        said = capsys.readouterr().out
+        assert f("out.png") in said and "scale 2 of 1 to 2" in said and (files/"out_grid.png").exists()
+        assert (load_image(files/"out.png") - expected).abs().max() < .005
+
+
+@pytest.mark.parametrize("words, message", [
+    ("edit MODEL edited.png mask.png --scale 0 --out o.png", "scale from 1 to 2"), ("harmonize MODEL edited.png mask.png --scale 5 --out o.png", "scale from 1 to 2"),
+    ("paint MODEL edited.png --scale 9 --out o.png", "scale from 1 to 2"), ("edit MODEL edited.png small.png --scale 1 --out o.png", "9×9 pixels and its image 30×48"),
+    ("edit MODEL edited.png black.png --scale 1 --out o.png", "empty"), ("harmonize MODEL edited.png white.png --scale 1 --out o.png", "covers the whole image"),
+    ("paint MODEL edited.png --scale 1 --out o.bmp", ".png"), ("paint MODEL edited.png --scale 1 --out o", "suffix"), ("paint MODEL none.png --scale 1 --out o.png", "no such file"),
+    ("paint MODEL edited.png --scale 1 --quantize --colours 1 --out o.png", "at least 2"), ("edit MODEL edited.png mask.png --out o.png", "scale"), ("paint nothing edited.png --scale 1 --out o.png", "no such model"),
+    ("edit MODEL edited.png mask.png --scale 1 --out model.safetensors/o.png", "model.safetensors")])
+def test_refusals_are_one_line(files, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(files)
+    for name, value in (("black", -1.), ("white", 1.)): save_image(torch.full((1, 3, 30, 48), value), files/f"{name}.png")
+    save_image(torch.zeros(1, 3, 9, 9), files/"small.png")
+    before = sorted(p.name for p in files.iterdir())
+    assert run_command(words.replace("MODEL", "model.safetensors").split()) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and message in said.err and said.out == ""
+    assert sorted(p.name for p in files.iterdir()) == before
+
+
+def test_the_command_says_that_it_resized(files, singan):
+    save_image(torch.zeros(1, 3, 60, 60), files/"square.png")
+    done = singan("paint", files/"model.safetensors", files/"square.png", "--scale", 1, "--out", files/"o.png")
+    assert done.returncode == 0 and done.stderr.startswith("note: the image of 60×60 pixels has other proportions")

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
-           'machine_name', 'quality_row', 'open_results', 'quality', 'main', 'run_command']
+           'machine_name', 'quality_row', 'open_results', 'quality', 'animate_command', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #076d9293
+# %% ../nbs/practice/22_scripts.ipynb #510c193f
 import glob, json, platform, sys, time, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch, typer
 from tqdm.auto import tqdm
 
 import singan_nb
+from .animate import animate, check_film, save_animation
 from .images import (FORMATS, SinGANError, atomic_write, bundled_images, images_grid, load_image, resize,
                               save_image)
 from .losses import rmse
@@ -25,7 +26,7 @@ from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
 from .training import Config, Interrupted, pick_device, pick_precision, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #59f98409
+# %% ../nbs/practice/22_scripts.ipynb #2e6f73e8
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -33,13 +34,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #acec339a
+# %% ../nbs/practice/22_scripts.ipynb #111ada0b
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #dc5e6d47
+# %% ../nbs/practice/22_scripts.ipynb #98cacc19
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -71,7 +72,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ae66f5ea
+# %% ../nbs/practice/22_scripts.ipynb #d90ab39c
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -83,7 +84,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #23d96e42
+# %% ../nbs/practice/22_scripts.ipynb #ce558f2a
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -113,7 +114,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #7a9c3c1e
+# %% ../nbs/practice/22_scripts.ipynb #234b1515
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -132,7 +133,7 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #5c8cc03a
+# %% ../nbs/practice/22_scripts.ipynb #4c6a4453
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -149,7 +150,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #1db45779
+# %% ../nbs/practice/22_scripts.ipynb #286e47a7
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
@@ -166,7 +167,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #69264707
+# %% ../nbs/practice/22_scripts.ipynb #5e03512f
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -176,7 +177,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #6dec5ba3
+# %% ../nbs/practice/22_scripts.ipynb #6f300c2d
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -203,7 +204,7 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #df3059f7
+# %% ../nbs/practice/22_scripts.ipynb #6d8c3a4a
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -212,7 +213,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/22_scripts.ipynb #f6c57748
+# %% ../nbs/practice/22_scripts.ipynb #d4c3c323
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -227,7 +228,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/22_scripts.ipynb #0797812f
+# %% ../nbs/practice/22_scripts.ipynb #a2a41614
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -246,7 +247,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #b03ef39e
+# %% ../nbs/practice/22_scripts.ipynb #d54b977b
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -268,7 +269,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #b0afe8e3
+# %% ../nbs/practice/22_scripts.ipynb #79ad8e9b
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -291,7 +292,7 @@ def quality(
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ed5fbdf2
+# %% ../nbs/practice/22_scripts.ipynb #ea8d1bed
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -308,7 +309,33 @@ def _measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #0e778f07
+# %% ../nbs/practice/22_scripts.ipynb #99a35f1b
+@app.command("animate")
+def animate_command(
+    model:Path = typer.Argument(help="A model file or a run folder."),
+    out:Path = typer.Option(help="File to write: .gif, .webp or .mp4."),
+    start_scale:int = typer.Option(2, help="Coarser scales stand still."),
+    alpha:float = typer.Option(.1, help="Pull back to the reconstruction, 0 to 1."),
+    beta:float = typer.Option(.9, help="Inertia, from 0 to below 1."),
+    frames:int = typer.Option(60, help="How many."),
+    fps:float = typer.Option(10, help="Frames a second."),
+    loop:bool = typer.Option(False, "--loop", help="End where it begins."),
+    border:str = typer.Option("zero", help="Around the noise: zero, or noise."),
+    height:Optional[int] = typer.Option(None, help="In pixels."),
+    width:Optional[int] = typer.Option(None, help="In pixels."),
+    seed:int = typer.Option(0, help="Seed of the walk."),
+    device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
+):
+    "A walk through noise as an animation that begins with the reconstruction."
+    check_film(out, fps)
+    network = SinGAN.load(model, pick_device(device))
+    size = output_size(network.sizes[-1], height, width)
+    film = animate(network, start_scale, alpha, beta, frames, seed, loop, border, size)
+    save_animation(tqdm(film, total=frames, unit="frame", disable=frames < 2), out, fps)
+    h, w = size or network.sizes[-1]
+    print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
+
+# %% ../nbs/practice/22_scripts.ipynb #57d39cb0
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
-           'machine_name', 'quality_row', 'open_results', 'quality', 'animate_command', 'main', 'run_command']
+           'machine_name', 'quality_row', 'open_results', 'quality', 'animate_command', 'import_official_command',
+           'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #510c193f
+# %% ../nbs/practice/22_scripts.ipynb #76f86a56
 import glob, json, platform, sys, time, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +23,12 @@ from .images import (FORMATS, SinGANError, atomic_write, bundled_images, images_
 from .losses import rmse
 from .metrics import evaluate, sifid
 from .models import SinGAN
+from .official import import_official
 from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
 from .training import Config, Interrupted, pick_device, pick_precision, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #2e6f73e8
+# %% ../nbs/practice/22_scripts.ipynb #f035909f
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -34,13 +36,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #111ada0b
+# %% ../nbs/practice/22_scripts.ipynb #7e129470
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #98cacc19
+# %% ../nbs/practice/22_scripts.ipynb #c1a4c4f3
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -72,7 +74,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #d90ab39c
+# %% ../nbs/practice/22_scripts.ipynb #04da45d8
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -84,7 +86,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #ce558f2a
+# %% ../nbs/practice/22_scripts.ipynb #69a4ba85
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -114,7 +116,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #234b1515
+# %% ../nbs/practice/22_scripts.ipynb #61f01dcc
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -133,7 +135,7 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #4c6a4453
+# %% ../nbs/practice/22_scripts.ipynb #0da64d45
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -150,7 +152,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #286e47a7
+# %% ../nbs/practice/22_scripts.ipynb #0a57e1d6
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
@@ -167,7 +169,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #5e03512f
+# %% ../nbs/practice/22_scripts.ipynb #0a2db10f
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -177,7 +179,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #6f300c2d
+# %% ../nbs/practice/22_scripts.ipynb #d94784e4
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -204,7 +206,7 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #6d8c3a4a
+# %% ../nbs/practice/22_scripts.ipynb #4898f535
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -213,7 +215,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/22_scripts.ipynb #d4c3c323
+# %% ../nbs/practice/22_scripts.ipynb #5be9fe7c
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -228,7 +230,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/22_scripts.ipynb #a2a41614
+# %% ../nbs/practice/22_scripts.ipynb #acacbf90
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -247,7 +249,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #d54b977b
+# %% ../nbs/practice/22_scripts.ipynb #249e53a8
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -269,7 +271,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #79ad8e9b
+# %% ../nbs/practice/22_scripts.ipynb #a42d69c9
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -292,7 +294,7 @@ def quality(
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ea8d1bed
+# %% ../nbs/practice/22_scripts.ipynb #34b3cb51
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -309,7 +311,7 @@ def _measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #99a35f1b
+# %% ../nbs/practice/22_scripts.ipynb #d9f1a841
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -335,7 +337,20 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #57d39cb0
+# %% ../nbs/practice/22_scripts.ipynb #b26edbf0
+@app.command("import-official")
+def import_official_command(
+    folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
+    out:Path = typer.Option(help="Model file to write (.safetensors)."),
+):
+    "Turn a model of the official code into a model file; nothing in its files is run."
+    if out.suffix != ".safetensors": raise SinGANError(f"--out {out} must end in .safetensors")
+    network = import_official(folder)
+    network.save(out)
+    h, w = network.sizes[-1]
+    print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
+
+# %% ../nbs/practice/22_scripts.ipynb #e6a787da
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

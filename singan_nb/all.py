@@ -9,5 +9,6 @@ from singan_nb.scale import *
 from singan_nb.training import *
 from singan_nb.sampling import *
 from singan_nb.metrics import *
+from singan_nb.superres import *
 from singan_nb.animate import *
 from singan_nb.official import *

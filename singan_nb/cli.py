@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'picture_files', 'evaluate_command',
-           'machine_name', 'quality_row', 'open_results', 'quality', 'animate_command', 'import_official_command',
-           'main', 'run_command']
+           'machine_name', 'quality_row', 'open_results', 'quality', 'animate_command', 'compare_enlargements',
+           'superres_command', 'import_official_command', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #76f86a56
+# %% ../nbs/practice/22_scripts.ipynb #915c77bd
 import glob, json, platform, sys, time, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +21,15 @@ from .animate import animate, check_film, save_animation
 from .images import (FORMATS, SinGANError, atomic_write, bundled_images, images_grid, load_image, resize,
                               save_image)
 from .losses import rmse
-from .metrics import evaluate, sifid
+from .metrics import evaluate, psnr, rmse_255, sifid, ssim
 from .models import SinGAN
 from .official import import_official
 from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
+from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, pick_precision, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #f035909f
+# %% ../nbs/practice/22_scripts.ipynb #ea810510
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -36,13 +37,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #7e129470
+# %% ../nbs/practice/22_scripts.ipynb #be75fcfd
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #c1a4c4f3
+# %% ../nbs/practice/22_scripts.ipynb #3e6d642e
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -74,7 +75,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #04da45d8
+# %% ../nbs/practice/22_scripts.ipynb #67200e65
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -86,7 +87,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #69a4ba85
+# %% ../nbs/practice/22_scripts.ipynb #6aa8351f
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -116,7 +117,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #61f01dcc
+# %% ../nbs/practice/22_scripts.ipynb #84d8f728
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -135,7 +136,7 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #0da64d45
+# %% ../nbs/practice/22_scripts.ipynb #f9404df3
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -152,7 +153,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #0a57e1d6
+# %% ../nbs/practice/22_scripts.ipynb #d5da0485
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
@@ -169,7 +170,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #0a2db10f
+# %% ../nbs/practice/22_scripts.ipynb #1caf2c20
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -179,7 +180,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #d94784e4
+# %% ../nbs/practice/22_scripts.ipynb #b4e76168
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -206,7 +207,7 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #4898f535
+# %% ../nbs/practice/22_scripts.ipynb #23d9846b
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -215,7 +216,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/22_scripts.ipynb #5be9fe7c
+# %% ../nbs/practice/22_scripts.ipynb #b8cede1b
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -230,7 +231,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/22_scripts.ipynb #acacbf90
+# %% ../nbs/practice/22_scripts.ipynb #aa7f70e0
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -249,7 +250,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #249e53a8
+# %% ../nbs/practice/22_scripts.ipynb #43f6e588
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -271,7 +272,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #a42d69c9
+# %% ../nbs/practice/22_scripts.ipynb #e5ee592c
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -294,7 +295,7 @@ def quality(
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #34b3cb51
+# %% ../nbs/practice/22_scripts.ipynb #29cc4056
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -311,7 +312,7 @@ def _measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #d9f1a841
+# %% ../nbs/practice/22_scripts.ipynb #2ab18176
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -337,7 +338,68 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #b26edbf0
+# %% ../nbs/practice/22_scripts.ipynb #f69b1198
+def compare_enlargements(
+    truth:torch.Tensor, # (1, 3, H, W)
+    factor:float,
+    config:Config,
+    device:str="auto",
+): # scores by method (dict of dict), and the images small, truth, bicubic, ours
+    "Shrink, enlarge again, compare: RMSE in grey levels, PSNR, SSIM, sharpness."
+    small = resize(truth, tuple(max(1, round(side/factor)) for side in truth.shape[-2:])).clamp(-1, 1)
+    ours = super_resolve(small, factor, config, device=device).cpu()
+    truth, bicubic = (resize(x, ours.shape[-2:]).clamp(-1, 1) for x in (truth, small))
+    measures = dict(rmse=rmse_255, psnr=psnr, ssim=ssim)
+    scores = {name: {key: measure(image, truth) for key, measure in measures.items()} | dict(sharpness=sharpness(image))
+              for name, image in (("bicubic", bicubic), ("ours", ours), ("truth", truth))}
+    return scores, [small, truth, bicubic, ours]
+
+def _superres_benchmark(folder, factor, config, out, device):
+    "Enlarge all pictures of a folder; one line for each, and the means."
+    every = {}
+    for file in picture_files([folder]):
+        scores, pictures = compare_enlargements(load_image(file), factor, config, device)
+        save_image(images_grid(pictures, ["small", *("truth", "bicubic", "ours")]), out/f"{file.stem}.png")
+        every[file.name] = scores
+        print(f"{file.name}: " + "; ".join(f"{name} RMSE {s['rmse']:.2f} PSNR {s['psnr']:.2f} SSIM {s['ssim']:.3f} "
+                                           f"sharpness {s['sharpness']:.1f}" for name, s in scores.items()
+                                           if name != "truth"), flush=True)
+    for name in ("bicubic", "ours"):
+        means = {key: sum(scores[name][key] for scores in every.values())/len(every) for key in scores[name]}
+        print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
+    with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
+
+# %% ../nbs/practice/22_scripts.ipynb #fa6f6a02
+@app.command("superres")
+def superres_command(
+    image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
+    out:Path = typer.Option(help="Picture to write; with --benchmark, a folder."),
+    factor:float = typer.Option(4., help="Above 1, at most 16."),
+    benchmark:Optional[Path] = typer.Option(None, metavar="DIR", help="Shrink and enlarge every picture in this folder, and compare."),
+    run:Optional[Path] = typer.Option(None, help="Folder that keeps the training."),
+    resume:bool = typer.Option(False, "--resume", help="Go on with the training in --run."),
+    preset:str = typer.Option("paper", help="paper or fast."),
+    iters:Optional[int] = typer.Option(None, help="Iterations of each scale."),
+    noise:bool = typer.Option(True, help="Noise in each pass."),
+    consistent:bool = typer.Option(True, help="Shrinks back to the photograph; the paper's result need not."),
+    seed:int = typer.Option(0, help="Seed of everything random."),
+    device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
+):
+    "Enlarge a photograph by what it shows itself; trains on it first."
+    if (image is None) == (benchmark is None): raise SinGANError("give a picture, or --benchmark DIR, and not both")
+    config = Config.preset(preset, seed=seed, **({} if iters is None else dict(iters=iters)))
+    if benchmark is not None: return _superres_benchmark(benchmark, factor, config, out, device)
+    _check_picture_path(out)
+    large = super_resolve(load_image(image), factor, config, run, resume, seed, noise, consistent, device)
+    save_image(large, out)
+    print(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
+
+def _check_picture_path(out):
+    "Raise `SinGANError`, before the work, if this is no name for a picture."
+    if out.suffix.lower() not in FORMATS: raise SinGANError(f"{out}: the suffix must be one of {' '.join(FORMATS)}")
+    if out.is_dir(): raise SinGANError(f"{out} is a folder; give a file name")
+
+# %% ../nbs/practice/22_scripts.ipynb #c479a8fa
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -350,7 +412,7 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #e6a787da
+# %% ../nbs/practice/22_scripts.ipynb #2d1712c4
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

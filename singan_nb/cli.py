@@ -7,7 +7,7 @@ __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'i
            'machine_name', 'quality_row', 'open_results', 'quality', 'animate_command', 'compare_enlargements',
            'superres_command', 'import_official_command', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #915c77bd
+# %% ../nbs/practice/22_scripts.ipynb #150418d1
 import glob, json, platform, sys, time, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from .sampling import check_sampling, sample, sample_batches
 from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, pick_precision, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #ea810510
+# %% ../nbs/practice/22_scripts.ipynb #77a4592c
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -37,13 +37,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #be75fcfd
+# %% ../nbs/practice/22_scripts.ipynb #2a92245f
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #3e6d642e
+# %% ../nbs/practice/22_scripts.ipynb #a96187ae
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -75,7 +75,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #67200e65
+# %% ../nbs/practice/22_scripts.ipynb #7ed593e6
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -87,7 +87,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #6aa8351f
+# %% ../nbs/practice/22_scripts.ipynb #e15734ea
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -117,7 +117,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #84d8f728
+# %% ../nbs/practice/22_scripts.ipynb #c8b12281
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -136,7 +136,7 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #f9404df3
+# %% ../nbs/practice/22_scripts.ipynb #47e1f36a
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -153,7 +153,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #d5da0485
+# %% ../nbs/practice/22_scripts.ipynb #4012b096
 def _summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
@@ -170,7 +170,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #1caf2c20
+# %% ../nbs/practice/22_scripts.ipynb #7df6d5c2
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -180,7 +180,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #b4e76168
+# %% ../nbs/practice/22_scripts.ipynb #28f05677
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -207,7 +207,7 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #23d9846b
+# %% ../nbs/practice/22_scripts.ipynb #2c59832a
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -216,7 +216,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/22_scripts.ipynb #b8cede1b
+# %% ../nbs/practice/22_scripts.ipynb #8e707c89
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -231,7 +231,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/22_scripts.ipynb #aa7f70e0
+# %% ../nbs/practice/22_scripts.ipynb #d5fa8831
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -250,7 +250,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/22_scripts.ipynb #43f6e588
+# %% ../nbs/practice/22_scripts.ipynb #e74c25c1
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -272,7 +272,7 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #e5ee592c
+# %% ../nbs/practice/22_scripts.ipynb #573d4816
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -295,7 +295,7 @@ def quality(
     _measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #29cc4056
+# %% ../nbs/practice/22_scripts.ipynb #268a0ecb
 def _measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -312,7 +312,7 @@ def _measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #2ab18176
+# %% ../nbs/practice/22_scripts.ipynb #f4354a43
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -338,7 +338,7 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #f69b1198
+# %% ../nbs/practice/22_scripts.ipynb #b465d8bd
 def compare_enlargements(
     truth:torch.Tensor, # (1, 3, H, W)
     factor:float,
@@ -369,7 +369,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
     with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #fa6f6a02
+# %% ../nbs/practice/22_scripts.ipynb #497820c0
 @app.command("superres")
 def superres_command(
     image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
@@ -381,6 +381,7 @@ def superres_command(
     preset:str = typer.Option("paper", help="paper or fast."),
     iters:Optional[int] = typer.Option(None, help="Iterations of each scale."),
     noise:bool = typer.Option(True, help="Noise in each pass."),
+    strength:float = typer.Option(.5, help="Share of the generator's additions, 0 to 1; the paper's is 1."),
     consistent:bool = typer.Option(True, help="Shrinks back to the photograph; the paper's result need not."),
     seed:int = typer.Option(0, help="Seed of everything random."),
     device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
@@ -390,7 +391,8 @@ def superres_command(
     config = Config.preset(preset, seed=seed, **({} if iters is None else dict(iters=iters)))
     if benchmark is not None: return _superres_benchmark(benchmark, factor, config, out, device)
     _check_picture_path(out)
-    large = super_resolve(load_image(image), factor, config, run, resume, seed, noise, consistent, device)
+    large = super_resolve(load_image(image), factor, config, run, resume, seed, noise, strength, consistent,
+                          device)
     save_image(large, out)
     print(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
 
@@ -399,7 +401,7 @@ def _check_picture_path(out):
     if out.suffix.lower() not in FORMATS: raise SinGANError(f"{out}: the suffix must be one of {' '.join(FORMATS)}")
     if out.is_dir(): raise SinGANError(f"{out} is a folder; give a file name")
 
-# %% ../nbs/practice/22_scripts.ipynb #c479a8fa
+# %% ../nbs/practice/22_scripts.ipynb #04404b5c
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -412,7 +414,7 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #2d1712c4
+# %% ../nbs/practice/22_scripts.ipynb #5a647bb0
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

@@ -6,7 +6,7 @@
 __all__ = ['SMALLEST', 'Plan', 'plan_enlargement', 'plan_official', 'enlarge_by_passes', 'superres_config', 'super_resolve',
            'sharpness']
 
-# %% ../nbs/applications/13_superres.ipynb #0a7b1d41
+# %% ../nbs/applications/13_superres.ipynb #4522b792
 import math
 from dataclasses import replace
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from .pyramid import schedule
 from .sampling import in_tiles
 from .training import Config, train
 
-# %% ../nbs/applications/13_superres.ipynb #ae43e3ac
+# %% ../nbs/applications/13_superres.ipynb #65dbabc1
 class Plan(NamedTuple):
     "How a photograph is to be enlarged."
     factor: float        # s, in all
@@ -39,7 +39,7 @@ def _check_enlargement(size, factor, passes):
         raise SinGANError(f"an image of {size[0]}×{size[1]} pixels is too small to learn from; "
                           f"its shorter side must have at least {2*SMALLEST} pixels")
 
-# %% ../nbs/applications/13_superres.ipynb #3e7c22e8
+# %% ../nbs/applications/13_superres.ipynb #1e273aa7
 def plan_enlargement(
     size:tuple, # (H, W) of the photograph
     factor:float=4, # s, above 1
@@ -55,7 +55,7 @@ def plan_enlargement(
     least = max(SMALLEST, round(h*ratio**-steps))
     return Plan(factor, passes, factor**(1/passes), least, (least/h)**(1/steps))
 
-# %% ../nbs/applications/13_superres.ipynb #bdc94e89
+# %% ../nbs/applications/13_superres.ipynb #c887b75a
 def plan_official(
     size:tuple, # (H, W) of the photograph
     factor:float=4, # s, above 1
@@ -68,16 +68,15 @@ def plan_official(
     steps = max(1, int(math.log(18/h, wished)) + 1 - extra)
     return Plan(factor, passes, 1/wished, 18, (18/h)**(1/steps))
 
-# %% ../nbs/applications/13_superres.ipynb #a2e7a8dd
+# %% ../nbs/applications/13_superres.ipynb #2a56c1f0
 @torch.no_grad()
 def enlarge_by_passes(
     model:SinGAN, # trained on the photograph, with the plan's pyramid
     image:torch.Tensor, # (1, 3, H, W), the photograph
     plan:Plan, # factor, passes and ratio
-    seed:int=0,
-    noise:bool=True, # noise in each pass?
-    strength:float=.5, # share of the generator's additions that is taken, from 0 to 1 (the paper's)
-    consistent:bool=True, # correct each pass so that it shrinks back to the photograph?
+    seed:int=0, noise:bool=True, # of the noise; noise in each pass?
+    strength:float=.5, # share of what the generator adds, from 0 to 1 (the paper's)
+    consistent:bool=True, # make each pass shrink back to the photograph?
     grey_first:bool=False, # the official code's slip: the first pass gets the grey noise of scale 0
 ): # yields (1, 3, ...) after each pass, the last one of size round(factor·H) × round(factor·W)
     "Enlarge a photograph by its own finest generator, again and again (paper, section 4)."
@@ -90,20 +89,19 @@ def enlarge_by_passes(
         if consistent: x = (x + resize(small - resize(x, small.shape[-2:]), size)).clamp(-1, 1)
         yield x
 
-# %% ../nbs/applications/13_superres.ipynb #f0061418
+# %% ../nbs/applications/13_superres.ipynb #df3f4f6c
 def superres_config(
     size:tuple, # (H, W) of the photograph
     plan:Plan,
     config:Config=None, # everything else; the paper's by default
 ) -> Config:
-    "A training for super-resolution: the plan's pyramid, and a reconstruction weight of 100 (paper, section 4)."
+    "A training for super-resolution: the plan's pyramid and a reconstruction weight of 100 (paper, section 4)."
     return replace(config or Config(), max_size=max(SMALLEST, max(size)), min_size=plan.min_size,
                    scale_factor=plan.scale_factor, rec_weight=100.)
 
-# %% ../nbs/applications/13_superres.ipynb #11c2dba7
+# %% ../nbs/applications/13_superres.ipynb #d2f844f7
 def super_resolve(
-    image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
-    factor:float=4, # above 1 and at most 16
+    image:torch.Tensor, factor:float=4, # (1, 3, H, W) in [-1, 1]; above 1 and at most 16
     config:Config=None, # of the training, except for the pyramid and rec_weight; the paper's by default
     out=None, # run directory of the training; None keeps it in memory
     resume:bool=False, # go on with what the run directory holds
@@ -111,8 +109,7 @@ def super_resolve(
     noise:bool=True, # noise in each pass?
     strength:float=.5, # share of the generator's additions that is taken, from 0 to 1 (the paper's)
     consistent:bool=True, # correct each pass so that it shrinks back to the photograph?
-    device:str="auto",
-    progress:bool=True, # show a progress bar
+    device:str="auto", progress:bool=True, # progress: show a bar
 ) -> torch.Tensor: # (1, 3, round(factor·H), round(factor·W)) in [-1, 1]
     "Enlarge a photograph by what it shows itself (paper, section 4): train on it, then pass by pass."
     if not 0 <= strength <= 1: raise SinGANError(f"strength={strength} is out of range; it must be from 0 to 1")
@@ -122,7 +119,7 @@ def super_resolve(
     *_, large = enlarge_by_passes(model, image, plan, seed, noise, strength, consistent)
     return large
 
-# %% ../nbs/applications/13_superres.ipynb #e1877c7b
+# %% ../nbs/applications/13_superres.ipynb #dc62c129
 def sharpness(
     image:torch.Tensor, # (1, 3, H, W)
 ) -> float: # mean difference of neighbouring pixels' brightness, in grey levels

@@ -15,7 +15,6 @@ import torch
 
 from .images import SinGANError, check_image, resize
 from .models import SinGAN, seeded, white_noise
-from .pyramid import schedule
 from .sampling import in_tiles
 from .training import Config, train
 

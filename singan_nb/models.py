@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['RECONSTRUCTIONS', 'FORMAT_VERSION', 'PRETRAINED', 'conv_block', 'conv_stack', 'init_weights', 'Generator', 'Critic',
-           'Scale', 'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'pretrained_models', 'model_path',
-           'load_pretrained', 'write_tensors', 'read_tensors']
+           'Scale', 'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'enlarge_official', 'pretrained_models',
+           'model_path', 'load_pretrained', 'write_tensors', 'read_tensors']
 
-# %% ../nbs/lessons/04_models.ipynb #087998c0
+# %% ../nbs/lessons/04_models.ipynb #3480d66a
 import hashlib, json
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import nn
 
 from .images import SinGANError, atomic_write, resize
 
-# %% ../nbs/lessons/04_models.ipynb #a1ac2df6
+# %% ../nbs/lessons/04_models.ipynb #b9b347d3
 def conv_block(
     channels_in:int, # of the input
     width:int, # channels of the output
@@ -40,7 +40,7 @@ def conv_stack(
     blocks = [conv_block(3 if i == 0 else width, width, norm) for i in range(layers - 1)]
     return nn.Sequential(*blocks, nn.Conv2d(width, channels_out, 3))
 
-# %% ../nbs/lessons/04_models.ipynb #01cea616
+# %% ../nbs/lessons/04_models.ipynb #75889ec9
 @torch.no_grad()
 def init_weights(
     network:nn.Module, # changed in place
@@ -54,7 +54,7 @@ def init_weights(
             module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
     return network
 
-# %% ../nbs/lessons/04_models.ipynb #4c15df98
+# %% ../nbs/lessons/04_models.ipynb #b1b7cc01
 class Generator(nn.Module):
     "Residual generator of one scale (paper, equation 3): base + tanh(net(seen))."
     def __init__(self,
@@ -77,7 +77,7 @@ class Generator(nn.Module):
         "The same for an input that brings its own border."
         return base + torch.tanh(self.net(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/04_models.ipynb #d7572856
+# %% ../nbs/lessons/04_models.ipynb #ac859f23
 class Critic(nn.Module):
     "Critic of one scale: a score for every patch."
     def __init__(self,
@@ -93,14 +93,14 @@ class Critic(nn.Module):
     ) -> torch.Tensor: # (N, 1, H-2·layers, W-2·layers), higher is more real
         return self.net(image)
 
-# %% ../nbs/lessons/04_models.ipynb #dc2721b9
+# %% ../nbs/lessons/04_models.ipynb #9049d298
 RECONSTRUCTIONS = {                       # what the network sees, what its output is added to
     "image":      lambda z, x: (z + x, x),       # the formula, and the official code
     "literal":    lambda z, x: (z, x),           # "0" taken for the network's input
     "zero_image": lambda z, x: (z + x, 0*x),     # nothing to add to
 }
 
-# %% ../nbs/lessons/04_models.ipynb #7913ddd7
+# %% ../nbs/lessons/04_models.ipynb #081d91ca
 class Scale(nn.Module):
     "A generator with its noise amplitude and its reconstruction noise."
     def __init__(self,
@@ -109,8 +109,10 @@ class Scale(nn.Module):
         noise_amp:float=1., # σ, standard deviation of its noise
         z_star:torch.Tensor=None, # (1, 3, H, W), reconstruction noise; None for zero
         reconstruction:str="image", # one of RECONSTRUCTIONS
+        reach:tuple=None, # for scales of the official code, see `enlarge_official`
     ):
         super().__init__()
+        self.reach = None if reach is None else tuple(reach)
         if reconstruction not in RECONSTRUCTIONS:
             raise SinGANError(f"reconstruction={reconstruction!r} is unknown; "
                               f"it must be one of {', '.join(RECONSTRUCTIONS)}")
@@ -131,7 +133,14 @@ class Scale(nn.Module):
         z = self.noise_amp*resize(self.z_star, base.shape[-2:])
         return self.generator(*RECONSTRUCTIONS[self.reconstruction](z, base))
 
-# %% ../nbs/lessons/04_models.ipynb #ad2cb2f7
+    def enlarge(self,
+        image:torch.Tensor, # (N, 3, h, w), the coarser scale's
+        size:tuple, # (H, W)
+    ) -> torch.Tensor: # (N, 3, *size) in [-1, 1]
+        "The base that this scale was trained to start from."
+        return enlarge(image, size) if self.reach is None else enlarge_official(image, size, self.reach)
+
+# %% ../nbs/lessons/04_models.ipynb #514dabdf
 def seeded(
     seed:int, # of the user
     *purpose, # words and numbers that name the stream
@@ -152,13 +161,13 @@ def white_noise(
     z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device)
     return z.expand(n, 3, *size) if grey else z
 
-# %% ../nbs/lessons/04_models.ipynb #0b5ade25
+# %% ../nbs/lessons/04_models.ipynb #e7f0ed57
 FORMAT_VERSION = 1
 
 class ModelError(SinGANError):
     "A model file that cannot be read, or a scale that does not exist."
 
-# %% ../nbs/lessons/04_models.ipynb #190ed85b
+# %% ../nbs/lessons/04_models.ipynb #5c1020c4
 class SinGAN(nn.Module):
     "The scales of one photograph, the coarsest first."
     def __init__(self,
@@ -222,7 +231,7 @@ class SinGAN(nn.Module):
         sizes, images = sizes or self.sizes, []
         x = torch.zeros_like(noises[0]) if base is None else base
         for scale, noise, size in zip(self.scales[start_scale:], noises, sizes[start_scale:]):
-            x = run(scale, noise, enlarge(x, size))
+            x = run(scale, noise, scale.enlarge(x, size))
             images.append(x)
         return images if every else images[-1]
 
@@ -237,7 +246,7 @@ class SinGAN(nn.Module):
         sizes, images = self.sizes_for(size), []
         x = torch.zeros(1, 3, *sizes[0], device=self.device)
         for scale, size in list(zip(self.scales, sizes))[:upto]:
-            x = scale.reconstruct(enlarge(x, size))
+            x = scale.reconstruct(scale.enlarge(x, size))
             images.append(x)
         return images if every else images[-1]
 
@@ -247,7 +256,8 @@ class SinGAN(nn.Module):
     ) -> Path: # where it was written
         "Write the model as one safetensors file, whole or not at all."
         about = {"sizes": self.sizes, "reconstruction": [scale.reconstruction for scale in self.scales],
-                 "grey_noise": self.grey_noise, "record": self.record}
+                 "grey_noise": self.grey_noise, "record": self.record,
+                 "reach": [scale.reach for scale in self.scales]}
         metadata = {"format": "singan_nb", "format_version": str(FORMAT_VERSION), "about": json.dumps(about)}
         short = lambda t: t.half() if half and t.is_floating_point() else t
         return write_tensors(path, {name: short(t) for name, t in self.state_dict().items()}, metadata)
@@ -270,7 +280,7 @@ class SinGAN(nn.Module):
             raise ModelError(f"{path} is damaged: its tensors and its description do not fit "
                              f"({str(error).splitlines()[0][:120]})") from None
 
-# %% ../nbs/lessons/04_models.ipynb #58a5ddb3
+# %% ../nbs/lessons/04_models.ipynb #29bbecc7
 def enlarge(
     image:torch.Tensor, # (N, 3, H, W)
     size:tuple, # (H, W) of the next scale
@@ -278,7 +288,29 @@ def enlarge(
     "Bring an image to the next scale's size, clipped to [-1, 1]."
     return resize(image, size).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #d209efa4
+# %% ../nbs/lessons/04_models.ipynb #500af24a
+def _cubic_weights(n, out, reach):
+    "Weights (out, n) of the cubic interpolation from n pixels to out, which cover reach·n of them."
+    middle = (torch.arange(out, dtype=torch.float64) + .5)*reach*n/out - .5
+    taps = middle.floor().long()[:, None] + torch.arange(-1, 3)
+    x = (middle[:, None] - taps).abs()
+    weights = torch.where(x <= 1, (1.5*x - 2.5)*x*x + 1, ((2.5 - .5*x)*x - 4)*x + 2)
+    taps = taps % (2*n)
+    taps = torch.where(taps < n, taps, 2*n - 1 - taps)                  # mirrored at the border
+    return torch.zeros(out, n, dtype=torch.float64).scatter_add_(1, taps, weights).float()
+
+def enlarge_official(
+    image:torch.Tensor, # (N, 3, h, w)
+    size:tuple, # (H, W) of the next scale
+    reach:tuple, # share of the image's height and width that the result covers
+) -> torch.Tensor: # (N, 3, *size) in [-1, 1]
+    "The same as the official code does it: whole grey levels, and a little beyond the border."
+    levels = ((image + 1)*127.5).clamp(0, 255).floor()
+    rows, columns = (_cubic_weights(n, out, share).to(image) for n, out, share in
+                     zip(image.shape[-2:], size, reach))
+    return (rows @ levels @ columns.T/127.5 - 1).clamp(-1, 1)
+
+# %% ../nbs/lessons/04_models.ipynb #613b23a5
 PRETRAINED = Path(str(files("singan_nb")))/"pretrained"
 
 def pretrained_models() -> list: # of str
@@ -306,7 +338,7 @@ def load_pretrained(
     if name in pretrained_models(): return SinGAN.load(PRETRAINED/f"{name}.safetensors", device)
     raise ModelError(f"there is no pretrained model {str(name)!r}; there are {', '.join(pretrained_models())}")
 
-# %% ../nbs/lessons/04_models.ipynb #f5a5eebb
+# %% ../nbs/lessons/04_models.ipynb #daf2cfd8
 def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
@@ -328,7 +360,7 @@ def read_tensors(
     except (SafetensorError, OSError, UnicodeDecodeError, ValueError) as error:
         raise ModelError(f"{path} is no whole safetensors file ({error}); copy or train it again") from None
 
-# %% ../nbs/lessons/04_models.ipynb #f0d29840
+# %% ../nbs/lessons/04_models.ipynb #14c1f4d1
 def _rebuild(about, tensors):
     "A SinGAN from its description and its tensors."
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
@@ -339,7 +371,8 @@ def _rebuild(about, tensors):
             layers = 1 + max(int(name[len(prefix):].split(".")[0])
                              for name in tensors if name.startswith(prefix))
             generator = Generator(tensors[prefix + "0.0.weight"].shape[0], layers)
-            model.scales.append(Scale(generator, size, reconstruction=about["reconstruction"][k]))
+            model.scales.append(Scale(generator, size, reconstruction=about["reconstruction"][k],
+                                      reach=about.get("reach", [None]*(k + 1))[k]))
     for k, scale in enumerate(model.scales): scale.z_star = tensors[f"scales.{k}.z_star"]
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)

@@ -1,0 +1,137 @@
+"""Animation: the walk, the first frame, loops, files, memory."""
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_sampling import resident
+
+from singan_nb.all import ModelError, SinGAN, SinGANError, animate, closed, init_weights, rmse, sample, save_animation, seeded, to_pixels, walk, white_noise
+from singan_nb.cli import run_command
+from singan_nb.models import Generator, Scale
+
+HAS_ENCODER = importlib.util.find_spec("imageio_ffmpeg") is not None
+
+
+def steps(frames): return [rmse(a, b) for a, b in zip(frames, frames[1:])]
+
+
+@pytest.mark.parametrize("border", ["zero", "noise"])
+@pytest.mark.parametrize("start_scale", [0, 1, 2])
+def test_the_first_frame_is_the_reconstruction(model, start_scale, border):
+    assert torch.equal(next(animate(model, start_scale, border=border)), model.reconstruct().clamp(-1, 1))
+    size = (25, 61)
+    assert torch.equal(next(animate(model, start_scale, border=border, size=size)), model.reconstruct(size=size).clamp(-1, 1))
+
+
+def test_frames_differ_less_than_samples(model):
+    for start_scale in range(3):
+        samples = sample(model, 8, seed=1, start_scale=start_scale)
+        assert max(steps(list(animate(model, start_scale, frames=20)))) < min(steps(list(samples[:, None])))
+
+
+def test_a_seed_is_a_film(model):
+    one, two = (list(animate(model, 1, frames=6, seed=4)) for _ in range(2))
+    assert all(map(torch.equal, one, two)) and torch.equal(list(animate(model, 1, frames=3, seed=4))[2], one[2])
+    assert not torch.equal(list(animate(model, 1, frames=6, seed=5))[5], one[5])
+
+
+def test_a_loop_closes(model):
+    frames = list(animate(model, 0, frames=24, loop=True))
+    assert len(frames) == 24 and rmse(frames[-1], frames[0]) < 1.3*max(steps(frames))
+    assert len(list(animate(model, 0, frames=1, loop=True))) == 1
+    begin = lambda: walk((3, 4), 0, .9, seeded(0))
+    assert len(list(closed(begin, 7))) == 7
+
+
+def test_grey_noise_stays_grey(model):
+    walks = walk((4, 5), .1, .9, seeded(0), grey=True)
+    for _ in range(4): frame = next(walks)
+    assert frame.abs().max() > 0 and torch.equal(frame[:, 0], frame[:, 2])
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (dict(start_scale=3), "0 .coarsest. to 2"), (dict(start_scale=-1), "does not exist"), (dict(alpha=-.1), "at least 0 and at most 1"),
+    (dict(alpha=float("nan")), "alpha=nan"), (dict(beta=1), "below 1"), (dict(frames=0), "at least 1"), (dict(border="mirror"), "zero, noise"), (dict(size=(0, 9)), "at least 1 × 1")])
+def test_refusals_come_before_the_first_frame(model, arguments, words):
+    with pytest.raises(SinGANError, match=words): animate(model, **arguments)
+
+
+@pytest.mark.parametrize("size", [(30, 48), (31, 47)])
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_files(model, tmp_path, suffix, size):
+    frames = list(animate(model, 0, frames=7, size=size))
+    file = save_animation(iter(frames), tmp_path/f"film{suffix}", fps=20)
+    with Image.open(file) as film:
+        assert film.n_frames == 7 and film.size == size[::-1] and film.info["loop"] == 0
+        for t, frame in enumerate(frames):
+            film.seek(t); film.load()
+            assert film.info["duration"] == 50
+            assert np.abs(np.asarray(film.convert("RGB"), float) - to_pixels(frame)).mean() < 12
+    assert os.listdir(tmp_path) == [file.name]
+
+
+@pytest.mark.skipif(not HAS_ENCODER, reason="needs imageio-ffmpeg")
+@pytest.mark.parametrize("size", [(30, 48), (31, 47)])
+def test_mp4(model, tmp_path, size):
+    import imageio_ffmpeg
+    frames = list(animate(model, 0, frames=7, size=size))
+    reader = imageio_ffmpeg.read_frames(str(save_animation(frames, tmp_path/"film.mp4", fps=25)))
+    about, pictures = next(reader), list(reader)
+    assert about["fps"] == 25 and about["size"] == (48, size[0] + size[0] % 2) and len(pictures) == 7
+    shown = np.frombuffer(pictures[3], np.uint8).reshape(about["size"][1], 48, 3)[:size[0], :size[1]]
+    assert np.abs(shown.astype(float) - to_pixels(frames[3])).mean() < 12
+
+
+@pytest.mark.skipif(HAS_ENCODER, reason="imageio-ffmpeg is there")
+def test_mp4_says_what_it_needs(model, tmp_path):
+    with pytest.raises(SinGANError, match="pip install imageio-ffmpeg"): save_animation(animate(model, 1, frames=2), tmp_path/"film.mp4")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("name, fps, words", [("film.avi", 10, ".gif .webp .mp4"), ("film", 10, "suffix"), ("film.gif", 0, "fps=0"), ("film.gif", 60, "at most 50"), ("film.webp", float("nan"), "fps=nan")])
+def test_no_such_file(model, tmp_path, name, fps, words):
+    with pytest.raises(SinGANError, match=words): save_animation(animate(model, 1, frames=2), tmp_path/name, fps)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_film_that_breaks_off_leaves_nothing(model, tmp_path):
+    def broken():
+        yield next(animate(model, 1))
+        raise KeyboardInterrupt
+    for suffix in (".gif", ".webp"):
+        with pytest.raises(KeyboardInterrupt): save_animation(broken(), tmp_path/f"film{suffix}")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads memory from /proc")
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_a_hundred_frames_at_250_pixels_do_not_grow_memory(tmp_path, suffix):
+    model, after = SinGAN(torch.zeros(1, 3, 160, 250)), []
+    for k, size in enumerate([(40, 62), (80, 125), (160, 250)]):
+        model.scales.append(Scale(init_weights(Generator(4), seeded(0)), size, [1, .1, .1][k], white_noise(size) if k == 0 else None))
+    def watched():
+        for frame in animate(model.eval(), 0, frames=100, loop=True): after.append(resident()); yield frame
+    save_animation(watched(), tmp_path/f"film{suffix}")
+    assert len(after) == 100 and after[-1] - after[20] < 10           # the frames themselves are 48 MB
+
+
+def test_command(model, tmp_path, capsys):
+    model.save(tmp_path/"model.safetensors")
+    base = ["animate", str(tmp_path), "--out"]
+    assert run_command([*base, str(tmp_path/"a.gif"), "--start-scale", "1", "--alpha", ".2", "--beta", ".8", "--frames", "5", "--fps", "8", "--loop"]) == 0
+    assert "a.gif" in capsys.readouterr().out
+    with Image.open(tmp_path/"a.gif") as film: assert film.n_frames == 5 and film.info["duration"] == 120
+    before = sorted(os.listdir(tmp_path))
+    for wrong, words in ((["b.gif", "--start-scale", "9"], "0 (coarsest) to 2"), (["b.avi"], ".gif .webp .mp4"), (["b.gif", "--alpha", "2"], "alpha=2.0"), (["b.gif", "--frames", "0"], "frames=0"),
+                         (["b.gif", "--fps", "-1"], "fps=-1"), (["model.safetensors/b.gif"], "model.safetensors is no folder"), (["b.gif", "--border", "x"], "zero, noise")):
+        assert run_command([*base, str(tmp_path/wrong[0]), *wrong[1:]]) == 2
+        said = capsys.readouterr().err
+        assert words in said and said.startswith("error: ") and said.count("\n") == 1, said
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_an_unfinished_model_is_refused():
+    with pytest.raises(ModelError, match="no scale yet"): animate(SinGAN(torch.zeros(1, 3, 20, 20)))

@@ -12,7 +12,8 @@ from singan_nb.sampling import *
 from singan_nb.paint import *
 from singan_nb.edit import *
 from singan_nb.harmonize import *
-from singan_nb.metrics import *
 from singan_nb.superres import *
 from singan_nb.animate import *
+from singan_nb.metrics import *
+from singan_nb.bench import *
 from singan_nb.official import *

@@ -6,7 +6,7 @@
 __all__ = ['LEAK', 'NormAct', 'NormActSlope', 'run_stack', 'score_slope', 'Frozen', 'window_size', 'window_corner', 'keep_memory',
            'Replay', 'FastTrainer']
 
-# %% ../nbs/lessons/07_fast.ipynb #0835d394
+# %% ../nbs/lessons/07_fast.ipynb #0729aaf0
 import copy, ctypes, sys
 
 import torch
@@ -20,7 +20,7 @@ from .models import RECONSTRUCTIONS, seeded, white_noise
 from .scale import ScaleTrainer
 from .wgan import critic_loss, generator_loss, gradient_norms
 
-# %% ../nbs/lessons/07_fast.ipynb #fe1d5382
+# %% ../nbs/lessons/07_fast.ipynb #1e47e730
 LEAK = .2      # slope of the leaky rectifier below zero
 
 def _back(slope, x, y, gamma, mean, s, eps):
@@ -41,7 +41,7 @@ class NormAct(Function):
     @staticmethod
     def backward(ctx, slope, *_): return *_back(slope, *ctx.saved_tensors, ctx.eps), None
 
-# %% ../nbs/lessons/07_fast.ipynb #b37abd29
+# %% ../nbs/lessons/07_fast.ipynb #9441ef43
 class NormActSlope(Function):
     "The slope u below normalization and rectifier, from the slope above; differentiable in turn."
     @staticmethod
@@ -61,7 +61,7 @@ class NormActSlope(Function):
         to_x = to_x.addcmul_(per(-s*b/m), u).addcmul_(per(-s*a/m), pv)
         return torch.ops.aten.leaky_relu_backward(pv, y, LEAK, True), to_x, None, m*t/gamma, None, None, None
 
-# %% ../nbs/lessons/07_fast.ipynb #6fade89a
+# %% ../nbs/lessons/07_fast.ipynb #a2dd3503
 def run_stack(
     net:nn.Sequential, # see `conv_stack`
     image:torch.Tensor, # (1, 3, H, W)
@@ -90,7 +90,7 @@ def _track(norm, mean, s, m):
     norm.running_var.lerp_((s**-2 - norm.eps)*(m/(m - 1)), norm.momentum)
     norm.num_batches_tracked += 1
 
-# %% ../nbs/lessons/07_fast.ipynb #03322334
+# %% ../nbs/lessons/07_fast.ipynb #ffad87df
 def score_slope(
     net:nn.Sequential, # of the critic
     image:torch.Tensor, # (1, 3, H, W)
@@ -105,7 +105,7 @@ def score_slope(
         slope = F.conv_transpose2d(slope, weight)
     return slope.to(score.dtype)
 
-# %% ../nbs/lessons/07_fast.ipynb #e27aa789
+# %% ../nbs/lessons/07_fast.ipynb #22e04eb0
 class Frozen:
     "Applies finished scales, batch normalization folded into the convolutions; a `run` for `SinGAN.forward`."
     def __init__(self,
@@ -130,7 +130,7 @@ class Frozen:
         padded = padded.to(self.dtype, memory_format=torch.channels_last)
         return base + torch.tanh(self.net(scale)(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/07_fast.ipynb #374194e9
+# %% ../nbs/lessons/07_fast.ipynb #8bfe9e95
 def window_size(
     size:tuple, # (H, W) of the scale
     crop:int, # a window has about crop² pixels
@@ -150,7 +150,7 @@ def window_corner(
     places = [(side - w + w//2)*u - w//4 for side, w, u in zip(size, window, torch.rand(2, generator=generator).tolist())]
     return tuple(int(min(max(place, 0), side - w)) for place, side, w in zip(places, size, window))
 
-# %% ../nbs/lessons/07_fast.ipynb #d3cf192a
+# %% ../nbs/lessons/07_fast.ipynb #f4ccf7a1
 def keep_memory():
     "Ask the C library of Linux to keep freed memory for the next step; elsewhere, do nothing."
     if not sys.platform.startswith("linux"): return
@@ -158,7 +158,7 @@ def keep_memory():
     if hasattr(libc, "mallopt"):
         for parameter, size in ((mmap, 1 << 30), (trim, 1 << 30), (top_pad, 1 << 26)): libc.mallopt(parameter, size)
 
-# %% ../nbs/lessons/07_fast.ipynb #f34a17e0
+# %% ../nbs/lessons/07_fast.ipynb #43084ce9
 class Replay:
     "Plays iterations from CUDA graphs, one for each pattern of penalties."
     def __init__(self,
@@ -196,7 +196,7 @@ class Replay:
         self.pool = self.pool or graph.pool()
         return graph, losses
 
-# %% ../nbs/lessons/07_fast.ipynb #2575b34d
+# %% ../nbs/lessons/07_fast.ipynb #2d7bb3b1
 class FastTrainer(ScaleTrainer):
     "The training of one scale, fast; the same steps as `ScaleTrainer`."
     def __init__(self,
@@ -282,7 +282,7 @@ class FastTrainer(ScaleTrainer):
     def _descend(optimizer, loss):
         optimizer.zero_grad(); loss.backward(); optimizer.step()
 
-# %% ../nbs/lessons/07_fast.ipynb #c2cb82c3
+# %% ../nbs/lessons/07_fast.ipynb #532737ea
 def _capturable(adam):
     "The same optimizer, with its learning rate and its step counts on the device."
     group = adam.param_groups[0]

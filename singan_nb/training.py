@@ -7,7 +7,7 @@ __all__ = ['RANGES', 'CHOICES', 'PRESETS', 'LOG', 'ConfigError', 'Config', 'Devi
            'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'read_config', 'Run', 'read_log',
            'Interrupted', 'threads_for', 'using_threads', 'train', 'scale_trainer']
 
-# %% ../nbs/lessons/08_training.ipynb #35950554
+# %% ../nbs/lessons/08_training.ipynb #0f357820
 import csv, dataclasses, io, json, math, signal, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from .models import Critic, Generator, RECONSTRUCTIONS, SinGAN, read_tensors, se
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
 
-# %% ../nbs/lessons/08_training.ipynb #6a5a11fd
+# %% ../nbs/lessons/08_training.ipynb #473522bf
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
@@ -85,7 +85,7 @@ class Config:
         "Channels of a scale: doubled every 4 scales, at most max_width."
         return min(self.width*2**(scale//4), max(self.width, self.max_width))
 
-# %% ../nbs/lessons/08_training.ipynb #cc486e0f
+# %% ../nbs/lessons/08_training.ipynb #3d27f402
 RANGES = {
     "max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95),
     "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
@@ -118,7 +118,7 @@ def _check_number(name, value, low, high, kind):
     if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
-# %% ../nbs/lessons/08_training.ipynb #2a4f4016
+# %% ../nbs/lessons/08_training.ipynb #c161650e
 class DeviceError(SinGANError):
     "A device that is not there."
 
@@ -147,7 +147,7 @@ def pick_precision(
     features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")          # of the CPU, where torch can tell
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in features) else "fp32"
 
-# %% ../nbs/lessons/08_training.ipynb #5da05081
+# %% ../nbs/lessons/08_training.ipynb #c523405c
 @dataclass
 class Watch:
     "What a callback sees of a training; reading `losses` waits for the device, so do it rarely."
@@ -196,7 +196,7 @@ class Callback:
     def on_iteration(self, watch:Watch): pass
     def on_scale_end(self, watch:Watch): pass
 
-# %% ../nbs/lessons/08_training.ipynb #74cc4b98
+# %% ../nbs/lessons/08_training.ipynb #eb8713ad
 def iteration_cost(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -232,7 +232,7 @@ class ProgressBar(Callback):
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/lessons/08_training.ipynb #98879f20
+# %% ../nbs/lessons/08_training.ipynb #9b722851
 def _trainer_tensors(trainer):
     "Everything the next iteration depends on, as tensors by name."
     tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
@@ -255,7 +255,7 @@ def _restore_trainer(trainer, tensors, iteration):
             state = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}
 
-# %% ../nbs/lessons/08_training.ipynb #2da5861e
+# %% ../nbs/lessons/08_training.ipynb #5d2c4074
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
 
@@ -340,7 +340,7 @@ def read_log(
     with open(file, newline="") as lines: rows = list(csv.reader(lines))[1:]
     return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
 
-# %% ../nbs/lessons/08_training.ipynb #1071b15a
+# %% ../nbs/lessons/08_training.ipynb #b8260406
 class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
@@ -357,14 +357,14 @@ def _deferred_interrupt(watch):
     try: yield
     finally: signal.signal(signal.SIGINT, before)
 
-# %% ../nbs/lessons/08_training.ipynb #19071481
+# %% ../nbs/lessons/08_training.ipynb #5973e6b7
 def threads_for(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
     most:int, # threads there are
 ) -> int:
     "CPU threads that are worth their while at a scale."
-    return max(1, min(most, size[0]*size[1]*width//90_000))
+    return max(1, min(most, size[0]*size[1]*width//30_000))
 
 @contextmanager
 def using_threads(
@@ -377,7 +377,7 @@ def using_threads(
     try: yield
     finally: torch.set_num_threads(before)
 
-# %% ../nbs/lessons/08_training.ipynb #d33cc2f2
+# %% ../nbs/lessons/08_training.ipynb #83193ea2
 @contextmanager
 def _tf32(allowed):
     "May CUDA's convolutions round float32 to 19 bits?"
@@ -385,7 +385,7 @@ def _tf32(allowed):
     try: yield
     finally: torch.backends.cudnn.allow_tf32 = before
 
-# %% ../nbs/lessons/08_training.ipynb #6a28d258
+# %% ../nbs/lessons/08_training.ipynb #e5dcc8bf
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     config:Config=None, # hyperparameters; the paper's by default
@@ -421,7 +421,7 @@ def train(
     if watch.stopped == "interrupt": raise Interrupted(_where(watch, run), model)
     return model.eval()
 
-# %% ../nbs/lessons/08_training.ipynb #f1ac5801
+# %% ../nbs/lessons/08_training.ipynb #8c8f0ca2
 def scale_trainer(
     trainer, # FastTrainer or ScaleTrainer
     model:SinGAN, # the finished scales
@@ -445,7 +445,7 @@ def _previous(checkpoint, model, config):
         network.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")})
     return networks
 
-# %% ../nbs/lessons/08_training.ipynb #ea9b3aa8
+# %% ../nbs/lessons/08_training.ipynb #058cd694
 def _tell(callbacks, event, watch):
     "Call the method of that name of each callback that has one."
     for callback in callbacks: getattr(callback, event, lambda watch: None)(watch)

@@ -14,6 +14,7 @@ from singan_nb.edit import *
 from singan_nb.harmonize import *
 from singan_nb.superres import *
 from singan_nb.animate import *
+from singan_nb.retarget import *
 from singan_nb.metrics import *
 from singan_nb.bench import *
 from singan_nb.official import *

@@ -6,7 +6,7 @@
 __all__ = ['BORDERS', 'ANIMATIONS', 'walk', 'walk_spread', 'moved_reconstruction', 'check_animation', 'closed', 'animate',
            'check_film', 'save_animation', 'Film', 'show_animation']
 
-# %% ../nbs/applications/14_animate.ipynb #13db9914
+# %% ../nbs/applications/14_animate.ipynb #335ab422
 import importlib, io, os, struct
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from PIL import GifImagePlugin, Image
 from .images import Picture, SinGANError, atomic_write, resize, to_pixels
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
 
-# %% ../nbs/applications/14_animate.ipynb #e3036f35
+# %% ../nbs/applications/14_animate.ipynb #7194a552
 def walk(
     size:tuple, # (H, W) of the noise
     alpha:float=.1, # pull back to the start, from 0 to 1
@@ -35,7 +35,7 @@ def walk(
         moved = (1 - alpha)*(position + beta*step + (1 - beta)*fresh)
         position, step = moved, moved - position
 
-# %% ../nbs/applications/14_animate.ipynb #2ea6908d
+# %% ../nbs/applications/14_animate.ipynb #18a24be9
 def walk_spread(
     alpha:float=.1, # pull back to the start, above 0 and at most 1
     beta:float=.9, # share of the last step that is kept, from 0 to below 1
@@ -44,7 +44,7 @@ def walk_spread(
     a, b, s = (1 - alpha)*(1 + beta), (1 - alpha)*beta, (1 - alpha)*(1 - beta)
     return (s*s*(1 + b)/((1 - b)*((1 + b)**2 - a*a)))**.5
 
-# %% ../nbs/applications/14_animate.ipynb #d9441426
+# %% ../nbs/applications/14_animate.ipynb #6d9e4a22
 def moved_reconstruction(
     scale, # `Scale`
     deviation:torch.Tensor, # of its noise, (1, 3, H, W), or with the border (1, 3, H + 2·radius, W + 2·radius)
@@ -57,7 +57,7 @@ def moved_reconstruction(
     reading = RECONSTRUCTIONS[scale.reconstruction]
     return scale.generator.crop(reading(z, pad(base))[0], reading(0, base)[1])
 
-# %% ../nbs/applications/14_animate.ipynb #6a6097f7
+# %% ../nbs/applications/14_animate.ipynb #f856cf33
 BORDERS = ("zero", "noise")
 
 def _check_range(name, value, low, high, right):
@@ -72,7 +72,7 @@ def check_animation(model, start_scale, alpha, beta, frames, border, size):
     if border not in BORDERS:
         raise SinGANError(f"border={border!r} is unknown; it must be one of {', '.join(BORDERS)}")
 
-# %% ../nbs/applications/14_animate.ipynb #45de9876
+# %% ../nbs/applications/14_animate.ipynb #4d2d95c1
 def closed(
     begin, # function that begins a walk; each call the same one
     frames:int, # length of the loop
@@ -83,7 +83,7 @@ def closed(
         share = t/frames
         yield position - share*share*(3 - 2*share)*miss
 
-# %% ../nbs/applications/14_animate.ipynb #e6a2161e
+# %% ../nbs/applications/14_animate.ipynb #9bd696b6
 def animate(
     model:SinGAN,
     start_scale:int=2, # coarser scales stand still
@@ -99,7 +99,7 @@ def animate(
     check_animation(model, start_scale, alpha, beta, frames, border, size)
     return _frames(model, start_scale, alpha, beta, frames, seed, loop, border, model.sizes_for(size))
 
-# %% ../nbs/applications/14_animate.ipynb #686081c9
+# %% ../nbs/applications/14_animate.ipynb #9291554f
 def _walks(model, start_scale, alpha, beta, frames, seed, loop, border, sizes):
     "The walk of each scale from the start scale up."
     for k in range(start_scale, len(sizes)):
@@ -120,7 +120,7 @@ def _frames(model, start_scale, alpha, beta, frames, seed, loop, border, sizes):
             x = moved_reconstruction(scale, deviation, scale.enlarge(x, size))
         yield x.clamp(-1, 1)
 
-# %% ../nbs/applications/14_animate.ipynb #010a1ae5
+# %% ../nbs/applications/14_animate.ipynb #de4c8aec
 def _gif(file, pictures, fps):
     "GIF: the first frame's palette serves all, so that colours do not jump."
     palette = None
@@ -133,7 +133,7 @@ def _gif(file, pictures, fps):
             out.writelines(GifImagePlugin.getdata(frame, duration=round(1000/fps)))
         out.write(b";")
 
-# %% ../nbs/applications/14_animate.ipynb #6185b515
+# %% ../nbs/applications/14_animate.ipynb #a4d2a432
 def _chunk(name, data):
     "A chunk of a RIFF file; its length is even."
     return name + struct.pack("<I", len(data)) + data + b"\0"*(len(data) % 2)
@@ -154,7 +154,7 @@ def _webp(file, pictures, fps):
         length = out.tell() - 8
         out.seek(4); out.write(struct.pack("<I", length))
 
-# %% ../nbs/applications/14_animate.ipynb #a9bc8e8f
+# %% ../nbs/applications/14_animate.ipynb #0fadb18b
 def _encoder():
     "imageio-ffmpeg, which is optional."
     try: return importlib.import_module("imageio_ffmpeg")
@@ -175,7 +175,7 @@ def _mp4(file, pictures, fps):
     finally:
         if writer is not None: writer.close()
 
-# %% ../nbs/applications/14_animate.ipynb #a34b021d
+# %% ../nbs/applications/14_animate.ipynb #8eb1dddb
 ANIMATIONS = {".gif": (_gif, 50), ".webp": (_webp, 1000), ".mp4": (_mp4, 240)}  # writer, most frames a second
 
 def check_film(
@@ -195,7 +195,7 @@ def check_film(
         raise SinGANError(f"{path} cannot be written: {above} is no folder that you may write to; give another place")
     if suffix == ".mp4": _encoder()
 
-# %% ../nbs/applications/14_animate.ipynb #a2402518
+# %% ../nbs/applications/14_animate.ipynb #e850670e
 def save_animation(
     frames, # iterable of (1, 3, H, W) in [-1, 1]
     path:str|Path, # the suffix names the format: .gif .webp .mp4
@@ -207,7 +207,7 @@ def save_animation(
         ANIMATIONS[Path(path).suffix.lower()][0](partial, (Image.fromarray(to_pixels(x)) for x in frames), fps)
     return Path(path)
 
-# %% ../nbs/applications/14_animate.ipynb #ed80b997
+# %% ../nbs/applications/14_animate.ipynb #2c9362fc
 class Film(Picture):
     "A GIF behind a button, so that nothing moves until it is asked to."
     def _repr_html_(self):

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['region', 'copy_part', 'move_part', 'edit']
 
-# %% ../nbs/applications/11_edit.ipynb #6bde8e4a
+# %% ../nbs/applications/11_edit.ipynb #5e3b59ef
 import torch
 
 from .images import SinGANError, check_image
 from .models import SinGAN
 from .sampling import inject_masked
 
-# %% ../nbs/applications/11_edit.ipynb #a4c29fa9
+# %% ../nbs/applications/11_edit.ipynb #2b24d797
 def region(
     image:torch.Tensor, # (1, 3, H, W)
     box:tuple, # (top, left, height, width), as shares of the image from the top left
@@ -26,7 +26,7 @@ def region(
                           "each is a share from 0 to 1, and top + height and left + width must be at most 1")
     return rows, columns
 
-# %% ../nbs/applications/11_edit.ipynb #4078f701
+# %% ../nbs/applications/11_edit.ipynb #f4646fa5
 def copy_part(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]; it stays as it is
     box:tuple, # what is copied: (top, left, height, width), as shares of the image
@@ -39,7 +39,7 @@ def copy_part(
     mask[..., there[0], there[1]] = 1
     return edited, mask
 
-# %% ../nbs/applications/11_edit.ipynb #9081ac4c
+# %% ../nbs/applications/11_edit.ipynb #420c7934
 def move_part(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]; it stays as it is
     box:tuple, # what is moved: (top, left, height, width), as shares of the image
@@ -51,7 +51,7 @@ def move_part(
     copied, there = copy_part(image, box, to)
     return torch.where(there > 0, copied, filled), torch.maximum(hole, there)
 
-# %% ../nbs/applications/11_edit.ipynb #b99f84ed
+# %% ../nbs/applications/11_edit.ipynb #8e8a44d0
 def edit(
     model:SinGAN,
     edited:torch.Tensor, # (1, 3, H, W) in [-1, 1], the photograph with a part changed; any size

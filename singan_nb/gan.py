@@ -6,7 +6,7 @@
 __all__ = ['ring_middles', 'ring', 'covered_modes', 'discriminator_loss', 'optimal_discriminator', 'mlp', 'adam', 'descend',
            'minimax_loss', 'nonsaturating_loss', 'Game', 'train_gan']
 
-# %% ../nbs/lessons/01_gan.ipynb #6d3e23b8
+# %% ../nbs/lessons/01_gan.ipynb #41a8d2f8
 import math
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# %% ../nbs/lessons/01_gan.ipynb #7d2a85d7
+# %% ../nbs/lessons/01_gan.ipynb #8fd4805a
 def ring_middles(
     modes:int=8, # heaps
 ) -> torch.Tensor: # (modes, 2)
@@ -22,7 +22,7 @@ def ring_middles(
     angle = torch.arange(modes)*(2*math.pi/modes)
     return torch.stack([angle.cos(), angle.sin()], 1)
 
-# %% ../nbs/lessons/01_gan.ipynb #b5ec0f14
+# %% ../nbs/lessons/01_gan.ipynb #57328c06
 def ring(
     n:int, # points
     modes:int=8, # heaps
@@ -43,7 +43,7 @@ def covered_modes(
     near = torch.cdist(points, ring_middles(modes)) < within
     return int((near.float().mean(0) >= share).sum())
 
-# %% ../nbs/lessons/01_gan.ipynb #0ac92d86
+# %% ../nbs/lessons/01_gan.ipynb #0d57369e
 def discriminator_loss(
     real_logit:torch.Tensor, # raw outputs for real points, any shape
     fake_logit:torch.Tensor, # raw outputs for generated points, any shape
@@ -51,7 +51,7 @@ def discriminator_loss(
     "The negated value of the game (Goodfellow et al. 2014, equation 1)."
     return F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
 
-# %% ../nbs/lessons/01_gan.ipynb #7e630e58
+# %% ../nbs/lessons/01_gan.ipynb #ddb38de3
 def optimal_discriminator(
     p:torch.Tensor, # density of real points, at least 0
     q:torch.Tensor, # density of generated points, at least 0, not 0 where p is
@@ -59,7 +59,7 @@ def optimal_discriminator(
     "The discriminator that maximizes the value for a fixed generator (Goodfellow et al. 2014, proposition 1)."
     return p/(p + q)
 
-# %% ../nbs/lessons/01_gan.ipynb #53127065
+# %% ../nbs/lessons/01_gan.ipynb #0659202c
 def mlp(
     *sizes, # of the layers, input first
 ) -> nn.Sequential:
@@ -67,7 +67,7 @@ def mlp(
     layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.LeakyReLU(.2))]
     return nn.Sequential(*layers[:-1])
 
-# %% ../nbs/lessons/01_gan.ipynb #ac5f15e2
+# %% ../nbs/lessons/01_gan.ipynb #45df04ab
 def adam(
     network:nn.Module,
     lr:float=2e-3, # learning rate
@@ -82,7 +82,7 @@ def descend(
     "One step down the slope of a loss."
     optimizer.zero_grad(); loss.backward(); optimizer.step()
 
-# %% ../nbs/lessons/01_gan.ipynb #b79f37c9
+# %% ../nbs/lessons/01_gan.ipynb #318a1a03
 def minimax_loss(
     fake_logit:torch.Tensor, # raw outputs for generated points
 ) -> torch.Tensor: # scalar
@@ -95,7 +95,7 @@ def nonsaturating_loss(
     "-log D, what is minimized in practice (Goodfellow et al. 2014, section 3)."
     return F.softplus(-fake_logit).mean()
 
-# %% ../nbs/lessons/01_gan.ipynb #061f0721
+# %% ../nbs/lessons/01_gan.ipynb #94abd862
 class Game(NamedTuple):
     "What a game on the ring leaves behind."
     forger: nn.Module  # maps (n, 8) noise to (n, 2) points
@@ -103,7 +103,7 @@ class Game(NamedTuple):
     stages: list       # 512 points (512, 2) of the forger after each tenth of the steps
     losses: list       # (judge's, forger's) loss at every step of the forger
 
-# %% ../nbs/lessons/01_gan.ipynb #44b5a8d3
+# %% ../nbs/lessons/01_gan.ipynb #9dc3d6ce
 def train_gan(
     loss=nonsaturating_loss, # of the forger
     steps:int=800, # of the forger, a multiple of 10

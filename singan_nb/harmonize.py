@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['bounds', 'paste', 'harmonize']
 
-# %% ../nbs/applications/12_harmonize.ipynb #a6a43581
+# %% ../nbs/applications/12_harmonize.ipynb #7f5559c1
 import torch
 
 from .images import SinGANError, check_image, resize
 from .models import SinGAN
 from .sampling import inject_masked
 
-# %% ../nbs/applications/12_harmonize.ipynb #81f47aeb
+# %% ../nbs/applications/12_harmonize.ipynb #969bd490
 def bounds(
     mask:torch.Tensor, # (1, 1, H, W) in [0, 1]
 ) -> tuple: # (top, left, bottom, right), in pixels
@@ -21,7 +21,7 @@ def bounds(
     if not len(spots): raise SinGANError("the mask is empty; it must be 1 on the object")
     return *spots.amin(0).tolist(), *(spots.amax(0) + 1).tolist()
 
-# %% ../nbs/applications/12_harmonize.ipynb #af455519
+# %% ../nbs/applications/12_harmonize.ipynb #453cf723
 def paste(
     background:torch.Tensor, # (1, 3, H, W) in [-1, 1]; it stays as it is
     picture:torch.Tensor, # (1, 3, h, w) in [-1, 1], the picture with the object
@@ -42,7 +42,7 @@ def paste(
     composite[..., y:y+size[0], x:x+size[1]] = cut(picture).clamp(-1, 1)
     return torch.where(mask > 0, composite, background), mask
 
-# %% ../nbs/applications/12_harmonize.ipynb #defcd0fe
+# %% ../nbs/applications/12_harmonize.ipynb #159877bb
 def harmonize(
     model:SinGAN, # of the background alone
     composite:torch.Tensor, # (1, 3, H, W) in [-1, 1], the background with an object pasted in; any size

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['reconstruction_loss', 'rmse', 'noise_amplitude']
 
-# %% ../nbs/lessons/05_losses.ipynb #d022ace5
+# %% ../nbs/lessons/05_losses.ipynb #0c4a3304
 import torch
 import torch.nn.functional as F
 
-# %% ../nbs/lessons/05_losses.ipynb #e7ba28fd
+# %% ../nbs/lessons/05_losses.ipynb #2fd7d395
 def reconstruction_loss(
     reconstruction:torch.Tensor, # (1, 3, H, W), what the generator made of z*
     real:torch.Tensor, # (1, 3, H, W), the photograph
@@ -24,7 +24,7 @@ def rmse(
     "Root mean squared error; half of it is the error on a scale of [0, 1]."
     return F.mse_loss(a.float(), b.float()).sqrt().item()
 
-# %% ../nbs/lessons/05_losses.ipynb #1e7c0210
+# %% ../nbs/lessons/05_losses.ipynb #3081aa43
 def noise_amplitude(
     real:torch.Tensor, # (1, 3, H, W), the photograph at this scale
     base:torch.Tensor, # (1, 3, H, W), the coarser scale's reconstruction at this size

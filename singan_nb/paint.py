@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['palette', 'recolour', 'Recoloured', 'train_on_palette', 'paint_to_image']
 
-# %% ../nbs/applications/10_paint.ipynb #fb40ed4f
+# %% ../nbs/applications/10_paint.ipynb #c0a31f91
 import torch
 from scipy.cluster.vq import kmeans2
 
@@ -14,7 +14,7 @@ from .models import Critic, SinGAN, enlarge, init_weights, seeded
 from .sampling import check_injection, inject
 from .scale import ScaleTrainer
 
-# %% ../nbs/applications/10_paint.ipynb #a172f1df
+# %% ../nbs/applications/10_paint.ipynb #a24a5cb2
 def palette(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
     colours:int=5, # how many, at least 2
@@ -28,7 +28,7 @@ def palette(
     centres, _ = kmeans2(points, colours, iter=30, minit="++", seed=seed)
     return torch.from_numpy(centres).float().to(image.device)
 
-# %% ../nbs/applications/10_paint.ipynb #bf382363
+# %% ../nbs/applications/10_paint.ipynb #61de84ab
 def recolour(
     image:torch.Tensor, # (N, 3, H, W)
     colours:torch.Tensor, # (K, 3), the palette
@@ -37,7 +37,7 @@ def recolour(
     nearest = torch.cdist(image.flatten(2).mT, colours.expand(len(image), -1, -1)).argmin(2)   # (N, H·W)
     return colours[nearest].mT.reshape(image.shape)
 
-# %% ../nbs/applications/10_paint.ipynb #651aff7d
+# %% ../nbs/applications/10_paint.ipynb #4d65a766
 class Recoloured(SinGAN):
     "The scales below one, whose images come in the colours of a palette."
     def __init__(self,
@@ -55,7 +55,7 @@ class Recoloured(SinGAN):
     def reconstruct(self, *arguments, **options):
         return recolour(super().reconstruct(*arguments, **options), self.colours)
 
-# %% ../nbs/applications/10_paint.ipynb #271e47e7
+# %% ../nbs/applications/10_paint.ipynb #93b15119
 def train_on_palette(
     model:SinGAN, # it stays as it is
     scale:int, # that is trained anew, at least 1
@@ -74,7 +74,7 @@ def train_on_palette(
     trained.scales.extend([*model.scales[:scale], trainer.frozen(), *model.scales[scale+1:]])
     return trained.eval()
 
-# %% ../nbs/applications/10_paint.ipynb #e8b794f6
+# %% ../nbs/applications/10_paint.ipynb #20ed1d88
 def paint_to_image(
     model:SinGAN,
     clipart:torch.Tensor, # (1, 3, H, W) in [-1, 1], any size

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['receptive_field', 'Schedule', 'finest_size', 'schedule', 'build_pyramid', 'patch_box', 'draw_windows']
 
-# %% ../nbs/lessons/03_pyramid.ipynb #02112a2a
+# %% ../nbs/lessons/03_pyramid.ipynb #1238fd8d
 import math
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from .images import SinGANError, caption_font, resize, to_pixels
 
-# %% ../nbs/lessons/03_pyramid.ipynb #79f44609
+# %% ../nbs/lessons/03_pyramid.ipynb #c27a811f
 def receptive_field(
     layers:int=5, # number of convolutions
     kernel:int=3, # their size, in pixels
@@ -22,13 +22,13 @@ def receptive_field(
     "Side of the patch that one output pixel of a stack of convolutions depends on."
     return 1 + layers*(kernel - 1)
 
-# %% ../nbs/lessons/03_pyramid.ipynb #227208d9
+# %% ../nbs/lessons/03_pyramid.ipynb #7e38cee2
 class Schedule(NamedTuple):
     "The sizes of a pyramid."
     sizes: list    # of (H, W) in pixels, the coarsest first
     factor: float  # size of a scale divided by the next finer one's
 
-# %% ../nbs/lessons/03_pyramid.ipynb #801ded8c
+# %% ../nbs/lessons/03_pyramid.ipynb #47931511
 def _check_range(name, value, low, high=math.inf):
     if not low <= value <= high:
         raise SinGANError(f"{name}={value} is out of range; it must be at least {low}"
@@ -42,7 +42,7 @@ def finest_size(
     shrink = min(1., max_size/max(size))
     return tuple(max(1, round(side*shrink)) for side in size)
 
-# %% ../nbs/lessons/03_pyramid.ipynb #d20a4664
+# %% ../nbs/lessons/03_pyramid.ipynb #db1abb50
 def schedule(
     size:tuple, # (H, W) of the photograph, in pixels
     max_size:int=250, # longer side of the finest scale
@@ -59,7 +59,7 @@ def schedule(
     sizes = [(round(h*factor**k), round(w*factor**k)) for k in range(steps, -1, -1)]
     return Schedule(sizes, factor)
 
-# %% ../nbs/lessons/03_pyramid.ipynb #7574c2f5
+# %% ../nbs/lessons/03_pyramid.ipynb #b6bb0934
 def _too_small(size, finest, max_size, min_size):
     "Why there is no pyramid, and what would make one."
     given = f"the image of {size[0]} × {size[1]} pixels (height × width)"
@@ -69,7 +69,7 @@ def _too_small(size, finest, max_size, min_size):
     return (f"{given} becomes {finest[0]} × {finest[1]} at max_size={max_size}, "
             f"smaller than min_size={min_size}; use max_size of at least {needed}")
 
-# %% ../nbs/lessons/03_pyramid.ipynb #cc020cdb
+# %% ../nbs/lessons/03_pyramid.ipynb #673b24f1
 def build_pyramid(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
     sizes, # list of (H, W), the coarsest first
@@ -77,7 +77,7 @@ def build_pyramid(
     "The photograph at every size, antialiased and clipped to [-1, 1]."
     return [resize(image, size).clamp(-1, 1) for size in sizes]
 
-# %% ../nbs/lessons/03_pyramid.ipynb #00d5cde6
+# %% ../nbs/lessons/03_pyramid.ipynb #88636a76
 def patch_box(
     size:tuple, # (H, W) of a scale
     field:int=11, # side of the window on that scale, in pixels
@@ -88,7 +88,7 @@ def patch_box(
     corner = [min(max(0., middle - share/2), 1 - share) for middle, share in zip(at, shares)]
     return (*corner, *shares)
 
-# %% ../nbs/lessons/03_pyramid.ipynb #a92fcc56
+# %% ../nbs/lessons/03_pyramid.ipynb #73f4b35c
 def draw_windows(
     image:torch.Tensor, # (1, 3, H, W), the photograph
     sizes, # list of (H, W), the coarsest first

@@ -6,7 +6,7 @@
 __all__ = ['SMALLEST', 'Plan', 'plan_enlargement', 'plan_official', 'enlarge_by_passes', 'superres_config', 'super_resolve',
            'sharpness']
 
-# %% ../nbs/applications/13_superres.ipynb #4522b792
+# %% ../nbs/applications/13_superres.ipynb #fb031625
 import math
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from .models import SinGAN, seeded, white_noise
 from .sampling import in_tiles
 from .training import Config, train
 
-# %% ../nbs/applications/13_superres.ipynb #65dbabc1
+# %% ../nbs/applications/13_superres.ipynb #41aac59e
 class Plan(NamedTuple):
     "How a photograph is to be enlarged."
     factor: float        # s, in all
@@ -38,7 +38,7 @@ def _check_enlargement(size, factor, passes):
         raise SinGANError(f"an image of {size[0]}×{size[1]} pixels is too small to learn from; "
                           f"its shorter side must have at least {2*SMALLEST} pixels")
 
-# %% ../nbs/applications/13_superres.ipynb #1e273aa7
+# %% ../nbs/applications/13_superres.ipynb #45423449
 def plan_enlargement(
     size:tuple, # (H, W) of the photograph
     factor:float=4, # s, above 1
@@ -54,7 +54,7 @@ def plan_enlargement(
     least = max(SMALLEST, round(h*ratio**-steps))
     return Plan(factor, passes, factor**(1/passes), least, (least/h)**(1/steps))
 
-# %% ../nbs/applications/13_superres.ipynb #c887b75a
+# %% ../nbs/applications/13_superres.ipynb #758150b6
 def plan_official(
     size:tuple, # (H, W) of the photograph
     factor:float=4, # s, above 1
@@ -67,7 +67,7 @@ def plan_official(
     steps = max(1, int(math.log(18/h, wished)) + 1 - extra)
     return Plan(factor, passes, 1/wished, 18, (18/h)**(1/steps))
 
-# %% ../nbs/applications/13_superres.ipynb #2a56c1f0
+# %% ../nbs/applications/13_superres.ipynb #319938ad
 @torch.no_grad()
 def enlarge_by_passes(
     model:SinGAN, # trained on the photograph, with the plan's pyramid
@@ -88,7 +88,7 @@ def enlarge_by_passes(
         if consistent: x = (x + resize(small - resize(x, small.shape[-2:]), size)).clamp(-1, 1)
         yield x
 
-# %% ../nbs/applications/13_superres.ipynb #df3f4f6c
+# %% ../nbs/applications/13_superres.ipynb #bb4317af
 def superres_config(
     size:tuple, # (H, W) of the photograph
     plan:Plan,
@@ -98,7 +98,7 @@ def superres_config(
     return replace(config or Config(), max_size=max(SMALLEST, max(size)), min_size=plan.min_size,
                    scale_factor=plan.scale_factor, rec_weight=100.)
 
-# %% ../nbs/applications/13_superres.ipynb #d2f844f7
+# %% ../nbs/applications/13_superres.ipynb #27d5292c
 def super_resolve(
     image:torch.Tensor, factor:float=4, # (1, 3, H, W) in [-1, 1]; above 1 and at most 16
     config:Config=None, # of the training, except for the pyramid and rec_weight; the paper's by default
@@ -118,7 +118,7 @@ def super_resolve(
     *_, large = enlarge_by_passes(model, image, plan, seed, noise, strength, consistent)
     return large
 
-# %% ../nbs/applications/13_superres.ipynb #dc62c129
+# %% ../nbs/applications/13_superres.ipynb #4b6bb43c
 def sharpness(
     image:torch.Tensor, # (1, 3, H, W)
 ) -> float: # mean difference of neighbouring pixels' brightness, in grey levels

@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['critic_loss', 'generator_loss', 'clip_weights', 'gradient_norms', 'gradient_penalty']
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #f81d0559
+# %% ../nbs/lessons/02_wgan_gp.ipynb #0e238c28
 import torch
 from torch import nn
 
 from .images import SinGANError
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #d57a01b9
+# %% ../nbs/lessons/02_wgan_gp.ipynb #ac1a5aa6
 def critic_loss(
     real_score:torch.Tensor, # scores of real patches, any shape
     fake_score:torch.Tensor, # scores of generated patches, any shape
@@ -25,7 +25,7 @@ def generator_loss(
     "What the generator minimizes: the negated mean score of its patches."
     return -fake_score.mean()
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #4f4a5e45
+# %% ../nbs/lessons/02_wgan_gp.ipynb #820383ab
 @torch.no_grad()
 def clip_weights(
     critic:nn.Module, # changed in place
@@ -35,7 +35,7 @@ def clip_weights(
     for parameter in critic.parameters(): parameter.clamp_(-c, c)
     return critic
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #5b44bada
+# %% ../nbs/lessons/02_wgan_gp.ipynb #76d0721d
 def gradient_norms(
     slope:torch.Tensor, # (N, C, H, W), or (N, C) for points; gradient of the scores
     per:str="pixel", # "pixel": a norm over the channels of each pixel; "sample": one over the whole image
@@ -45,7 +45,7 @@ def gradient_norms(
     if per == "sample": return slope.flatten(1).norm(dim=1)
     raise SinGANError(f"the gradient penalty can be per 'pixel' or per 'sample', not {per!r}")
 
-# %% ../nbs/lessons/02_wgan_gp.ipynb #60aa5310
+# %% ../nbs/lessons/02_wgan_gp.ipynb #7ce82be7
 def gradient_penalty(
     critic, # maps images or points to scores of any shape
     real:torch.Tensor, # (N, 3, H, W), or (N, C) for points

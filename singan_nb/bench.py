@@ -6,7 +6,7 @@
 __all__ = ['summary', 'machine_name', 'quality_row', 'open_results', 'measure_all', 'reset_peak', 'peak_memory', 'pace',
            'sampling_pace', 'bench_row', 'bench_all', 'bench_table']
 
-# %% ../nbs/practice/27_bench.ipynb #d956a339
+# %% ../nbs/practice/27_bench.ipynb #bebff83b
 import json, platform, time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,13 +23,13 @@ from .sampling import sample, sample_batches
 from .training import Config, pick_device, pick_precision, scale_trainer, train, using_threads
 from .engine import FastTrainer
 
-# %% ../nbs/practice/27_bench.ipynb #c14009ff
+# %% ../nbs/practice/27_bench.ipynb #d195bef5
 def summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
                 count=len(values))
 
-# %% ../nbs/practice/27_bench.ipynb #c42f8fc8
+# %% ../nbs/practice/27_bench.ipynb #8f9b51cd
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -38,7 +38,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/27_bench.ipynb #2608117c
+# %% ../nbs/practice/27_bench.ipynb #e624bf5b
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -53,7 +53,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/27_bench.ipynb #dc797247
+# %% ../nbs/practice/27_bench.ipynb #f2c2b83b
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -72,7 +72,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/27_bench.ipynb #626317ac
+# %% ../nbs/practice/27_bench.ipynb #88f2f639
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -89,7 +89,7 @@ def open_results(
                           "give another --out, since times would not compare")
     return results
 
-# %% ../nbs/practice/27_bench.ipynb #a60becc9
+# %% ../nbs/practice/27_bench.ipynb #7761ef39
 def measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -106,7 +106,7 @@ def measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/27_bench.ipynb #26129a88
+# %% ../nbs/practice/27_bench.ipynb #55acbb84
 def reset_peak(device:torch.device):
     "Begin a new measurement of peak memory."
     if device.type == "cuda": torch.cuda.reset_peak_memory_stats(device)
@@ -123,7 +123,7 @@ def _synchronize(device):
     "Wait until the device has done what was asked."
     if device.type == "cuda": torch.cuda.synchronize(device)
 
-# %% ../nbs/practice/27_bench.ipynb #b4d0ec7a
+# %% ../nbs/practice/27_bench.ipynb #d4874f5a
 def pace(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -154,7 +154,7 @@ def _milliseconds(trainer, iterations, warm):
     _synchronize(device)
     return 1e3*(time.perf_counter() - begun)/iterations
 
-# %% ../nbs/practice/27_bench.ipynb #9cd4a064
+# %% ../nbs/practice/27_bench.ipynb #8c69a790
 def sampling_pace(
     model:SinGAN,
     number:int=50, # samples
@@ -169,7 +169,7 @@ def sampling_pace(
     return dict(number=number, seconds=seconds, per_second=number/seconds, memory=peak_memory(model.device),
                 height=batch.shape[-2], width=batch.shape[-1])
 
-# %% ../nbs/practice/27_bench.ipynb #e45724ce
+# %% ../nbs/practice/27_bench.ipynb #7401dfc3
 def bench_row(
     photograph:str, # name of a bundled one, or a path
     preset:str, # what it is called in the table
@@ -183,15 +183,16 @@ def bench_row(
                precision=pick_precision(config.precision, pick_device(device)), torch=torch.__version__,
                config=config_json, pace=pace(photograph, config, device))
     if row["pace"]["expected"] > budget: return row
-    reset_peak(pick_device(device)); begun = time.perf_counter()
+    reset_peak(pick_device(device)); begun, worked = time.perf_counter(), time.process_time()
     model = train(load_image(photograph), config, device=device)
-    row["seconds"], row["memory"] = time.perf_counter() - begun, peak_memory(model.device)
+    row |= dict(seconds=time.perf_counter() - begun, cpu_seconds=time.process_time() - worked,
+                threads=torch.get_num_threads(), memory=peak_memory(model.device))
     scores = evaluate(model.image, sample(model, 50, seed=0))
     return row | dict(sifid=scores["sifid"].mean().item(), swd=scores["swd"].mean().item(),
                       diversity=scores["diversity"], rmse=rmse(model.reconstruct(), model.image)/2,
                       sampling=sampling_pace(model))
 
-# %% ../nbs/practice/27_bench.ipynb #2af70ebd
+# %% ../nbs/practice/27_bench.ipynb #f32e4a7a
 def bench_all(out, results, names, configs, budget, device, report=print):
     "Measure what the results do not hold yet, and write the file after each."
     key = lambda row: tuple(row[name] for name in ("photograph", "preset", "max_size", "seed", "iters"))

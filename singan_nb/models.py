@@ -7,7 +7,7 @@ __all__ = ['RECONSTRUCTIONS', 'FORMAT_VERSION', 'PRETRAINED', 'conv_block', 'con
            'Scale', 'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'enlarge_official', 'pretrained_models',
            'model_path', 'load_pretrained', 'write_tensors', 'read_tensors']
 
-# %% ../nbs/lessons/04_models.ipynb #973b91a2
+# %% ../nbs/lessons/04_models.ipynb #5692bcb9
 import hashlib, json
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import nn
 
 from .images import SinGANError, atomic_write, resize
 
-# %% ../nbs/lessons/04_models.ipynb #37e315ee
+# %% ../nbs/lessons/04_models.ipynb #73808a9e
 def conv_block(
     channels_in:int, # of the input
     width:int, # channels of the output
@@ -40,7 +40,7 @@ def conv_stack(
     blocks = [conv_block(3 if i == 0 else width, width, norm) for i in range(layers - 1)]
     return nn.Sequential(*blocks, nn.Conv2d(width, channels_out, 3))
 
-# %% ../nbs/lessons/04_models.ipynb #908e3ac2
+# %% ../nbs/lessons/04_models.ipynb #9db9d153
 @torch.no_grad()
 def init_weights(
     network:nn.Module, # changed in place
@@ -54,7 +54,7 @@ def init_weights(
             module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
     return network
 
-# %% ../nbs/lessons/04_models.ipynb #6d4aa5b1
+# %% ../nbs/lessons/04_models.ipynb #00bd16a4
 class Generator(nn.Module):
     "Residual generator of one scale (paper, equation 3): base + tanh(net(seen))."
     def __init__(self,
@@ -77,7 +77,7 @@ class Generator(nn.Module):
         "The same for an input that brings its own border."
         return base + torch.tanh(self.net(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/04_models.ipynb #97fb9441
+# %% ../nbs/lessons/04_models.ipynb #e6436997
 class Critic(nn.Module):
     "Critic of one scale: a score for every patch."
     def __init__(self,
@@ -93,14 +93,14 @@ class Critic(nn.Module):
     ) -> torch.Tensor: # (N, 1, H-2·layers, W-2·layers), higher is more real
         return self.net(image)
 
-# %% ../nbs/lessons/04_models.ipynb #b69d28fe
+# %% ../nbs/lessons/04_models.ipynb #8b121dfa
 RECONSTRUCTIONS = {                       # what the network sees, what its output is added to
     "image":      lambda z, x: (z + x, x),       # the formula, and the official code
     "literal":    lambda z, x: (z, x),           # "0" taken for the network's input
     "zero_image": lambda z, x: (z + x, 0*x),     # nothing to add to
 }
 
-# %% ../nbs/lessons/04_models.ipynb #28a36475
+# %% ../nbs/lessons/04_models.ipynb #3b5efc17
 class Scale(nn.Module):
     "A generator with its noise amplitude and its reconstruction noise."
     def __init__(self,
@@ -140,7 +140,7 @@ class Scale(nn.Module):
         "The base that this scale was trained to start from."
         return enlarge(image, size) if self.reach is None else enlarge_official(image, size, self.reach)
 
-# %% ../nbs/lessons/04_models.ipynb #672c0c5b
+# %% ../nbs/lessons/04_models.ipynb #ba4818d5
 def seeded(
     seed:int, # of the user
     *purpose, # words and numbers that name the stream
@@ -161,13 +161,13 @@ def white_noise(
     z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device)
     return z.expand(n, 3, *size) if grey else z
 
-# %% ../nbs/lessons/04_models.ipynb #528368e4
+# %% ../nbs/lessons/04_models.ipynb #af0fd953
 FORMAT_VERSION = 1
 
 class ModelError(SinGANError):
     "A model file that cannot be read, or a scale that does not exist."
 
-# %% ../nbs/lessons/04_models.ipynb #3757a361
+# %% ../nbs/lessons/04_models.ipynb #2b825a6f
 class SinGAN(nn.Module):
     "The scales of one photograph, the coarsest first."
     def __init__(self,
@@ -280,7 +280,7 @@ class SinGAN(nn.Module):
             raise ModelError(f"{path} is damaged: its tensors and its description do not fit "
                              f"({str(error).splitlines()[0][:120]})") from None
 
-# %% ../nbs/lessons/04_models.ipynb #93ca211b
+# %% ../nbs/lessons/04_models.ipynb #a8ea4962
 def enlarge(
     image:torch.Tensor, # (N, 3, H, W)
     size:tuple, # (H, W) of the next scale
@@ -288,7 +288,7 @@ def enlarge(
     "Bring an image to the next scale's size, clipped to [-1, 1]."
     return resize(image, size).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #7aad1298
+# %% ../nbs/lessons/04_models.ipynb #0f9801d2
 def _cubic_weights(n, out, reach):
     "Weights (out, n) of the cubic interpolation from n pixels to out, which cover reach·n of them."
     middle = (torch.arange(out, dtype=torch.float64) + .5)*reach*n/out - .5
@@ -310,7 +310,7 @@ def enlarge_official(
                      zip(image.shape[-2:], size, reach))
     return (rows @ levels @ columns.T/127.5 - 1).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #df519176
+# %% ../nbs/lessons/04_models.ipynb #c5c2b5fe
 PRETRAINED = Path(str(files("singan_nb")))/"pretrained"
 
 def pretrained_models() -> list: # of str
@@ -330,6 +330,7 @@ def model_path(
     raise ModelError(f"{path}: no such model file or run directory, and no pretrained model of that name "
                      f"({', '.join(pretrained_models())})")
 
+# %% ../nbs/lessons/04_models.ipynb #9816214c
 def load_pretrained(
     name:str, # of a bundled photograph
     device="cpu",
@@ -338,7 +339,7 @@ def load_pretrained(
     if name in pretrained_models(): return SinGAN.load(PRETRAINED/f"{name}.safetensors", device)
     raise ModelError(f"there is no pretrained model {str(name)!r}; there are {', '.join(pretrained_models())}")
 
-# %% ../nbs/lessons/04_models.ipynb #47f18da7
+# %% ../nbs/lessons/04_models.ipynb #3a7f02f3
 def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
@@ -360,7 +361,7 @@ def read_tensors(
     except (SafetensorError, OSError, UnicodeDecodeError, ValueError) as error:
         raise ModelError(f"{path} is no whole safetensors file ({error}); copy or train it again") from None
 
-# %% ../nbs/lessons/04_models.ipynb #2769a928
+# %% ../nbs/lessons/04_models.ipynb #f00b3f3a
 def _rebuild(about, tensors):
     "A SinGAN from its description and its tensors."
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OfficialError', 'read_pickled_tensors', 'our_name', 'import_generator', 'official_factor', 'import_official']
 
-# %% ../nbs/practice/26_official.ipynb #726c8765
+# %% ../nbs/practice/26_official.ipynb #7f56daf8
 import math, pickle, re, warnings
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from .images import SinGANError
 from .models import Generator, Scale, SinGAN
 
-# %% ../nbs/practice/26_official.ipynb #97b7bd65
+# %% ../nbs/practice/26_official.ipynb #030612fe
 class OfficialError(SinGANError):
     "A folder that is no trained model of the official code, or one that we cannot hold."
 
@@ -28,7 +28,7 @@ def read_pickled_tensors(
         raise OfficialError(f"{file} is damaged, or holds more than tensors and numbers, and is not read; "
                             "copy it again, or train again") from None
 
-# %% ../nbs/practice/26_official.ipynb #23f0cac2
+# %% ../nbs/practice/26_official.ipynb #1f1ea316
 def our_name(
     theirs:str, # of a tensor in netG.pth
     last:int, # number of the last layer, counted from 0
@@ -40,7 +40,7 @@ def our_name(
     if part.startswith("tail"): return f"net.{last}.{what}"
     return f"net.{block or 0}.{('conv', 'norm').index(kind or 'conv')}.{what}"
 
-# %% ../nbs/practice/26_official.ipynb #6a5c82a8
+# %% ../nbs/practice/26_official.ipynb #893fafee
 def import_generator(
     file:str|Path, # netG.pth
 ) -> Generator: # in evaluation mode
@@ -56,7 +56,7 @@ def import_generator(
                             f"from 3 channels to 3 ({' '.join(str(error).split())[:160]})") from None
     return generator.eval().requires_grad_(False)
 
-# %% ../nbs/practice/26_official.ipynb #1944469e
+# %% ../nbs/practice/26_official.ipynb #2f1f5db0
 def official_factor(
     sizes:list, # of (H, W), the coarsest first
 ) -> float: # size of a scale divided by the next finer one's, before rounding
@@ -68,7 +68,7 @@ def official_factor(
     if low >= high: raise OfficialError(f"the sizes {sizes} are no pyramid of one factor, rounded up")
     return high
 
-# %% ../nbs/practice/26_official.ipynb #0e0bb0fe
+# %% ../nbs/practice/26_official.ipynb #6aeba70b
 def _reconstruction_noise(file, size, layers):
     "z* without its border, or None if it is zero."
     z = read_pickled_tensors(file)
@@ -82,7 +82,7 @@ def _reconstruction_noise(file, size, layers):
                       "we put zeros there, so its border will differ", stacklevel=3)
     return inner.clone() if inner.any() else None
 
-# %% ../nbs/practice/26_official.ipynb #df201811
+# %% ../nbs/practice/26_official.ipynb #b387a25a
 def _check_folder(folder):
     "Raise `OfficialError` if this is not the folder of a training."
     if not folder.is_dir():
@@ -93,7 +93,7 @@ def _check_folder(folder):
              else "TrainedModels/NAME/scale_factor=..., as the official code wrote it")
     raise OfficialError(f"{folder} holds no NoiseAmp.pth; give {right}")
 
-# %% ../nbs/practice/26_official.ipynb #b6f7e39a
+# %% ../nbs/practice/26_official.ipynb #4dde9220
 def import_official(
     folder:str|Path, # TrainedModels/NAME/scale_factor=... of the official code
 ) -> SinGAN: # in evaluation mode

@@ -6,7 +6,7 @@
 __all__ = ['sample_noises', 'in_tiles', 'check_sampling', 'sample_batches', 'sample', 'check_injection', 'inject',
            'inject_everywhere', 'check_mask', 'load_mask', 'soft_mask', 'inject_masked']
 
-# %% ../nbs/lessons/09_sampling.ipynb #b704173f
+# %% ../nbs/lessons/09_sampling.ipynb #e093a4b4
 import warnings
 
 import torch
@@ -17,7 +17,7 @@ from .engine import Frozen
 from .images import SinGANError, check_image, load_image, resize
 from .models import SinGAN, enlarge, seeded
 
-# %% ../nbs/lessons/09_sampling.ipynb #4f87639a
+# %% ../nbs/lessons/09_sampling.ipynb #c2d2251c
 def sample_noises(
     model:SinGAN,
     numbers, # of the samples, ints
@@ -30,7 +30,7 @@ def sample_noises(
              for i in numbers]
     return [torch.cat(scale) for scale in zip(*draws)]
 
-# %% ../nbs/lessons/09_sampling.ipynb #a1aee161
+# %% ../nbs/lessons/09_sampling.ipynb #d956e1ff
 def in_tiles(
     tile:int=1024, # side of a tile, in pixels
 ): # function (scale, noise, base) that does what the scale does
@@ -47,14 +47,14 @@ def in_tiles(
         return image
     return run
 
-# %% ../nbs/lessons/09_sampling.ipynb #dc720d39
+# %% ../nbs/lessons/09_sampling.ipynb #4b81d005
 def check_sampling(model, n, start_scale, size):
     "Raise `SinGANError` if there cannot be such samples."
     if n < 1: raise SinGANError(f"n={n} samples cannot be drawn; it must be at least 1")
     model.check_scale(start_scale)
     model.sizes_for(size)
 
-# %% ../nbs/lessons/09_sampling.ipynb #0ce32eb5
+# %% ../nbs/lessons/09_sampling.ipynb #a8b55ab7
 @torch.no_grad()
 def sample_batches(
     model:SinGAN,
@@ -70,15 +70,15 @@ def sample_batches(
     check_sampling(model, n, start_scale, size)
     sizes = model.sizes_for(size)
     batch = batch or max(1, min(64, 2**20//(sizes[-1][0]*sizes[-1][1])))
-    base = (model.scales[start_scale].enlarge(model.reconstruct(upto=start_scale), sizes[start_scale]) if start_scale
-            else None)
+    below = (model.scales[start_scale].enlarge(model.reconstruct(upto=start_scale), sizes[start_scale])
+             if start_scale else None)
     for first in range(0, n, batch):
         numbers = range(first, min(n, first + batch))
-        start = None if base is None else base.expand(len(numbers), -1, -1, -1)
-        yield model(sample_noises(model, numbers, seed, start_scale, sizes), start, start_scale, sizes, every,
-                    in_tiles(tile))
+        base = None if below is None else below.expand(len(numbers), -1, -1, -1)
+        noises = sample_noises(model, numbers, seed, start_scale, sizes)
+        yield model(noises, base, start_scale, sizes, every, in_tiles(tile))
 
-# %% ../nbs/lessons/09_sampling.ipynb #29b26ccf
+# %% ../nbs/lessons/09_sampling.ipynb #2f48cedd
 def sample(
     model:SinGAN,
     n:int=1, # samples
@@ -93,7 +93,7 @@ def sample(
     if every: return [torch.cat(images).clamp(-1, 1) for images in zip(*batches)]
     return torch.cat(batches).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #ba387ed2
+# %% ../nbs/lessons/09_sampling.ipynb #a8c1d1c5
 def check_injection(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
@@ -109,7 +109,7 @@ def check_injection(
         warnings.warn(f"the image of {h}×{w} pixels has other proportions than the result of {tall}×{wide}: "
                       "it is resized", stacklevel=3)
 
-# %% ../nbs/lessons/09_sampling.ipynb #c1a0317b
+# %% ../nbs/lessons/09_sampling.ipynb #28c117b4
 @torch.no_grad()
 def inject(
     model:SinGAN,
@@ -128,7 +128,7 @@ def inject(
     noises = sample_noises(model, range(n), seed, scale, sizes) if noise else [None]*(len(sizes) - scale)
     return model(noises, base, scale, sizes, run=in_tiles()).clamp(-1, 1)
 
-# %% ../nbs/lessons/09_sampling.ipynb #8c6467bb
+# %% ../nbs/lessons/09_sampling.ipynb #3f8d0d8f
 def inject_everywhere(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1], any size
@@ -140,7 +140,7 @@ def inject_everywhere(
     return torch.cat([inject(model, image, scale, 1, seed, size, noise)
                       for scale in range(1, len(model.scales))])
 
-# %% ../nbs/lessons/09_sampling.ipynb #7a064650
+# %% ../nbs/lessons/09_sampling.ipynb #6b02b36d
 def check_mask(
     mask:torch.Tensor, # what should be a mask, (1, 1, H, W) in [0, 1]
     size:tuple, # (H, W) of the image that it belongs to
@@ -159,7 +159,7 @@ def check_mask(
                           "make it black (0) where nothing was changed, or use inject")
     return mask
 
-# %% ../nbs/lessons/09_sampling.ipynb #30ec9567
+# %% ../nbs/lessons/09_sampling.ipynb #cb2237bd
 def load_mask(
     source, # path of a picture: white where the image was changed, black elsewhere
 ) -> torch.Tensor: # (1, 1, H, W) in [0, 1]
@@ -176,7 +176,7 @@ def soft_mask(
     distance = torch.from_numpy(distance_transform_edt(mask[0, 0].cpu().numpy() <= .5)).to(mask)
     return (1 - (distance - grow*side)/max(feather*side, 1)).clamp(0, 1)[None, None]
 
-# %% ../nbs/lessons/09_sampling.ipynb #4f9dcceb
+# %% ../nbs/lessons/09_sampling.ipynb #6e89cc1b
 def inject_masked(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1], the photograph with a part changed; any size

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['critic_step', 'generator_step', 'Bases', 'ScaleTrainer']
 
-# %% ../nbs/lessons/06_scale.ipynb #44b8881b
+# %% ../nbs/lessons/06_scale.ipynb #021923f2
 import torch
 
 from .losses import noise_amplitude, reconstruction_loss
 from .models import Critic, Generator, Scale, SinGAN, enlarge, init_weights, seeded, white_noise
 from .wgan import critic_loss, generator_loss, gradient_penalty
 
-# %% ../nbs/lessons/06_scale.ipynb #738eff10
+# %% ../nbs/lessons/06_scale.ipynb #35652694
 def critic_step(
     critic, # maps images to scores
     optimizer, # of the critic
@@ -34,7 +34,7 @@ def critic_step(
     optimizer.step()
     return -loss.detach(), slope.detach()
 
-# %% ../nbs/lessons/06_scale.ipynb #bca96501
+# %% ../nbs/lessons/06_scale.ipynb #3ac7ea6d
 def generator_step(
     scale:Scale, # its generator is trained
     critic, # judges, unchanged
@@ -50,15 +50,12 @@ def generator_step(
     critic.requires_grad_(False)
     with autocast or torch.autocast("cpu", enabled=False):
         adversarial = generator_loss(critic(scale(noise, base)).float())
-        rec = (reconstruction_loss(scale.reconstruct(rec_base), real) if rec_weight
-               else torch.zeros_like(adversarial))
-    optimizer.zero_grad()
-    (adversarial + rec_weight*rec).backward()
-    optimizer.step()
+        rec = reconstruction_loss(scale.reconstruct(rec_base), real) if rec_weight else 0*adversarial.detach()
+    optimizer.zero_grad(); (adversarial + rec_weight*rec).backward(); optimizer.step()
     critic.requires_grad_(True)
     return adversarial.detach(), rec.detach()
 
-# %% ../nbs/lessons/06_scale.ipynb #d69609c5
+# %% ../nbs/lessons/06_scale.ipynb #e8a80a8c
 class Bases:
     "Random images of the frozen coarser scales, enlarged to the next size; at the coarsest scale, zeros."
     def __init__(self,
@@ -84,7 +81,7 @@ class Bases:
             self.number, self.images = number, enlarge(images, self.size)
         return self.images[k:k+1]
 
-# %% ../nbs/lessons/06_scale.ipynb #cf3c8603
+# %% ../nbs/lessons/06_scale.ipynb #40b54bc8
 class ScaleTrainer:
     "The training of one scale; `step` is one iteration."
     def __init__(self,
@@ -183,7 +180,7 @@ class ScaleTrainer:
         self.scale.generator.to(memory_format=torch.contiguous_format)
         return self.scale.eval().requires_grad_(False)
 
-# %% ../nbs/lessons/06_scale.ipynb #5576a7c4
+# %% ../nbs/lessons/06_scale.ipynb #c4a50d4c
 def _same_shapes(these, those):
     "Do two pairs of networks have parameters of the same shapes?"
     shapes = lambda networks: [v.shape for n in networks for v in n.state_dict().values()]

@@ -7,7 +7,7 @@ __all__ = ['RANGES', 'CHOICES', 'PRESETS', 'LOG', 'ConfigError', 'Config', 'Devi
            'Watch', 'Callback', 'iteration_cost', 'ProgressBar', 'RunError', 'read_config', 'Run', 'read_log',
            'Interrupted', 'threads_for', 'using_threads', 'train', 'scale_trainer']
 
-# %% ../nbs/lessons/08_training.ipynb #0f357820
+# %% ../nbs/lessons/08_training.ipynb #7b770f0b
 import csv, dataclasses, io, json, math, signal, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from .models import Critic, Generator, RECONSTRUCTIONS, SinGAN, read_tensors, se
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
 
-# %% ../nbs/lessons/08_training.ipynb #473522bf
+# %% ../nbs/lessons/08_training.ipynb #fa74ec80
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
@@ -85,7 +85,7 @@ class Config:
         "Channels of a scale: doubled every 4 scales, at most max_width."
         return min(self.width*2**(scale//4), max(self.width, self.max_width))
 
-# %% ../nbs/lessons/08_training.ipynb #3d27f402
+# %% ../nbs/lessons/08_training.ipynb #775b0137
 RANGES = {
     "max_size": (12, 4096), "min_size": (5, 4096), "scale_factor": (.1, .95),
     "width": (1, 1024), "max_width": (1, 1024), "layers": (2, 20),
@@ -100,6 +100,7 @@ PRESETS = {
     "class": dict(max_size=80, iters=1000, critic_steps=1, generator_steps=1, gp_every=4),
 }
 
+# %% ../nbs/lessons/08_training.ipynb #535f249e
 def _check_fields(config):
     "Raise `ConfigError` for the first field that cannot work."
     for name, (low, high) in RANGES.items():
@@ -118,7 +119,7 @@ def _check_number(name, value, low, high, kind):
     if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
-# %% ../nbs/lessons/08_training.ipynb #c161650e
+# %% ../nbs/lessons/08_training.ipynb #84ca2b9e
 class DeviceError(SinGANError):
     "A device that is not there."
 
@@ -137,6 +138,7 @@ def pick_device(
         raise DeviceError(f"device {str(device)!r} is not there; this machine has {names} (or use 'auto')")
     return picked
 
+# %% ../nbs/lessons/08_training.ipynb #d309df84
 def pick_precision(
     precision:str, # "auto", "fp32" or "bf16"
     device:torch.device,
@@ -147,7 +149,7 @@ def pick_precision(
     features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")          # of the CPU, where torch can tell
     return "bf16" if device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in features) else "fp32"
 
-# %% ../nbs/lessons/08_training.ipynb #c523405c
+# %% ../nbs/lessons/08_training.ipynb #1a681621
 @dataclass
 class Watch:
     "What a callback sees of a training; reading `losses` waits for the device, so do it rarely."
@@ -196,7 +198,7 @@ class Callback:
     def on_iteration(self, watch:Watch): pass
     def on_scale_end(self, watch:Watch): pass
 
-# %% ../nbs/lessons/08_training.ipynb #eb8713ad
+# %% ../nbs/lessons/08_training.ipynb #6021dbda
 def iteration_cost(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -232,7 +234,7 @@ class ProgressBar(Callback):
     def close(self):
         if self.bar is not None: self.bar.close()
 
-# %% ../nbs/lessons/08_training.ipynb #9b722851
+# %% ../nbs/lessons/08_training.ipynb #3a0932d5
 def _trainer_tensors(trainer):
     "Everything the next iteration depends on, as tensors by name."
     tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
@@ -242,6 +244,7 @@ def _trainer_tensors(trainer):
             tensors |= {f"adam.{name}.{i}.{key}": value for key, value in moments.items()}
     return tensors
 
+# %% ../nbs/lessons/08_training.ipynb #2a29e40c
 @torch.no_grad()
 def _restore_trainer(trainer, tensors, iteration):
     "Put a trainer where `_trainer_tensors` found one."
@@ -255,7 +258,7 @@ def _restore_trainer(trainer, tensors, iteration):
             state = {key: torch.empty_like(parameter).copy_(saved[key]) for key in ("exp_avg", "exp_avg_sq")}
             optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}
 
-# %% ../nbs/lessons/08_training.ipynb #5d2c4074
+# %% ../nbs/lessons/08_training.ipynb #f9a3959f
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
 
@@ -340,7 +343,7 @@ def read_log(
     with open(file, newline="") as lines: rows = list(csv.reader(lines))[1:]
     return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
 
-# %% ../nbs/lessons/08_training.ipynb #b8260406
+# %% ../nbs/lessons/08_training.ipynb #7592593b
 class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
@@ -357,7 +360,7 @@ def _deferred_interrupt(watch):
     try: yield
     finally: signal.signal(signal.SIGINT, before)
 
-# %% ../nbs/lessons/08_training.ipynb #5973e6b7
+# %% ../nbs/lessons/08_training.ipynb #e6dfaf2b
 def threads_for(
     size:tuple, # (H, W) of a scale
     width:int, # its channels
@@ -377,7 +380,7 @@ def using_threads(
     try: yield
     finally: torch.set_num_threads(before)
 
-# %% ../nbs/lessons/08_training.ipynb #83193ea2
+# %% ../nbs/lessons/08_training.ipynb #8406559e
 @contextmanager
 def _tf32(allowed):
     "May CUDA's convolutions round float32 to 19 bits?"
@@ -385,7 +388,7 @@ def _tf32(allowed):
     try: yield
     finally: torch.backends.cudnn.allow_tf32 = before
 
-# %% ../nbs/lessons/08_training.ipynb #e5dcc8bf
+# %% ../nbs/lessons/08_training.ipynb #12e085b7
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     config:Config=None, # hyperparameters; the paper's by default
@@ -421,7 +424,7 @@ def train(
     if watch.stopped == "interrupt": raise Interrupted(_where(watch, run), model)
     return model.eval()
 
-# %% ../nbs/lessons/08_training.ipynb #8c8f0ca2
+# %% ../nbs/lessons/08_training.ipynb #d6911ff3
 def scale_trainer(
     trainer, # FastTrainer or ScaleTrainer
     model:SinGAN, # the finished scales
@@ -445,7 +448,7 @@ def _previous(checkpoint, model, config):
         network.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")})
     return networks
 
-# %% ../nbs/lessons/08_training.ipynb #058cd694
+# %% ../nbs/lessons/08_training.ipynb #cf374436
 def _tell(callbacks, event, watch):
     "Call the method of that name of each callback that has one."
     for callback in callbacks: getattr(callback, event, lambda watch: None)(watch)
@@ -469,6 +472,7 @@ def _train_scale(watch, run, callbacks, save_every):
     if run: run.save_model(watch)
     _tell(callbacks, "on_scale_end", watch)
 
+# %% ../nbs/lessons/08_training.ipynb #85329018
 def _record(watch, seconds):
     "What a model remembers about its training; seconds count since the last resume of each scale."
     device = watch.model.device

@@ -8,10 +8,11 @@ __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'i
            'compare_enlargements', 'superres_command', 'import_official_command', 'retarget_command', 'main',
            'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #1c97417d
+# %% ../nbs/practice/22_scripts.ipynb #2b80a708
 import glob, json, sys, warnings
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Optional
 
 import torch, typer
@@ -30,7 +31,7 @@ from .sampling import check_sampling, sample, sample_batches
 from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #f476652b
+# %% ../nbs/practice/22_scripts.ipynb #c9af3f6a
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -38,13 +39,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #8fceb8e9
+# %% ../nbs/practice/22_scripts.ipynb #331e4565
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #dae293f9
+# %% ../nbs/practice/22_scripts.ipynb #91b1555b
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -76,7 +77,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #5b2fdf98
+# %% ../nbs/practice/22_scripts.ipynb #43861f0f
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -88,7 +89,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #e4e6e0b5
+# %% ../nbs/practice/22_scripts.ipynb #41285fe0
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -118,7 +119,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #85b15222
+# %% ../nbs/practice/22_scripts.ipynb #93388266
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -137,17 +138,27 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #16353776
+# %% ../nbs/practice/22_scripts.ipynb #a06bc470
 from .edit import edit
 from .harmonize import harmonize
 from .paint import paint_to_image
 from .sampling import load_mask
 
-# %% ../nbs/practice/22_scripts.ipynb #13f8a0b3
+# %% ../nbs/practice/22_scripts.ipynb #36fff537
 def _check_picture_name(out):
-    "Raise `SinGANError`, before the work begins, if no picture can have that name."
+    "Raise `SinGANError`, before the work begins, if no picture can be written there."
     if out.suffix.lower() not in FORMATS:
         raise SinGANError(f"--out {out}: the suffix must be one of {' '.join(FORMATS)}")
+    _check_place(out)
+
+def _check_place(out):
+    "Raise `SinGANError` if no file can be written there."
+    if out.is_dir(): raise SinGANError(f"--out {out} is a folder; give the name of a file")
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not place.is_dir(): raise SinGANError(f"--out {out}: {place} is a file, where a folder is needed")
+    try: TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise SinGANError(f"--out {out}: {place} cannot be written to ({error.strerror}); give another folder") from None
 
 def _apply(network, given, apply, scale, out, grid):
     "Write what a function of the scale makes of a picture; with `grid`, for every scale."
@@ -161,7 +172,7 @@ def _apply(network, given, apply, scale, out, grid):
     sheet = images_grid(pictures, ["given"] + [f"scale {k}" for k in range(1, last + 1)], 4, 160)
     print(f"wrote {save_image(sheet, out.with_stem(out.stem + '_grid'))}")
 
-# %% ../nbs/practice/22_scripts.ipynb #e3ef0143
+# %% ../nbs/practice/22_scripts.ipynb #b1679afd
 @app.command("paint")
 def paint_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -180,7 +191,7 @@ def paint_command(
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #8f02712a
+# %% ../nbs/practice/22_scripts.ipynb #5fc8b7a9
 def _change(function, model, picture, mask, scale, out, seed, grid, device):
     "What `singan edit` and `singan harmonize` do."
     _check_picture_name(out)
@@ -201,7 +212,7 @@ def edit_command(
     "Make an edit part of the photograph."
     _change(edit, model, edited, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #02117e58
+# %% ../nbs/practice/22_scripts.ipynb #9427cfd8
 @app.command("harmonize")
 def harmonize_command(
     model:Path = typer.Argument(help="A model file or a run folder, of the background alone."),
@@ -216,7 +227,7 @@ def harmonize_command(
     "Give a pasted object the look of its background."
     _change(harmonize, model, composite, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #3a85f5fd
+# %% ../nbs/practice/22_scripts.ipynb #3f5621ad
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -233,7 +244,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #a39ebc23
+# %% ../nbs/practice/22_scripts.ipynb #5f447eab
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
     rows = [(f"SIFID ({layer})", summary(scores["sifid"])), ("SWD", summary(scores["swd"]))]
@@ -245,7 +256,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #3565dae3
+# %% ../nbs/practice/22_scripts.ipynb #d0bbb9ab
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -255,7 +266,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #f3eaf231
+# %% ../nbs/practice/22_scripts.ipynb #8df1da85
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -282,13 +293,13 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #aa16f6a0
+# %% ../nbs/practice/22_scripts.ipynb #6c68a326
 def _listed(text, kind=str):
     "The values of a list with commas."
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #6875d353
+# %% ../nbs/practice/22_scripts.ipynb #b7775461
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -311,7 +322,7 @@ def quality(
     measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #a7a2b86a
+# %% ../nbs/practice/22_scripts.ipynb #17f98a02
 @app.command()
 def bench(
     out:Path = typer.Option(help="Results file (.json); what it holds is not measured again."),
@@ -334,7 +345,7 @@ def bench(
     bench_all(out, results, names, configs, budget, device, report=lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(results, indent=1) if as_json else bench_table(results["rows"]))
 
-# %% ../nbs/practice/22_scripts.ipynb #74cc2580
+# %% ../nbs/practice/22_scripts.ipynb #7dc7f9ad
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -352,7 +363,7 @@ def animate_command(
     device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
 ):
     "A walk through noise as an animation that begins with the reconstruction."
-    check_film(out, fps)
+    check_film(out, fps); _check_place(out)
     network = SinGAN.load(model, pick_device(device))
     size = output_size(network.sizes[-1], height, width)
     film = animate(network, start_scale, alpha, beta, frames, seed, loop, border, size)
@@ -360,7 +371,7 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #db1d5941
+# %% ../nbs/practice/22_scripts.ipynb #1a5e1fc6
 def compare_enlargements(
     truth:torch.Tensor, # (1, 3, H, W)
     factor:float,
@@ -391,7 +402,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
     with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #187e18e9
+# %% ../nbs/practice/22_scripts.ipynb #6e5e72f4
 @app.command("superres")
 def superres_command(
     image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
@@ -411,19 +422,14 @@ def superres_command(
     "Enlarge a photograph by what it shows itself; trains on it first."
     if (image is None) == (benchmark is None): raise SinGANError("give a picture, or --benchmark DIR, and not both")
     config = Config.preset(preset, seed=seed, **({} if iters is None else dict(iters=iters)))
+    _check_picture_name(out if benchmark is None else out/"picture.png")
     if benchmark is not None: return _superres_benchmark(benchmark, factor, config, out, device)
-    _check_picture_path(out)
     large = super_resolve(load_image(image), factor, config, run, resume, seed, noise, strength, consistent,
                           device)
     save_image(large, out)
     print(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
 
-def _check_picture_path(out):
-    "Raise `SinGANError`, before the work, if this is no name for a picture."
-    if out.suffix.lower() not in FORMATS: raise SinGANError(f"{out}: the suffix must be one of {' '.join(FORMATS)}")
-    if out.is_dir(): raise SinGANError(f"{out} is a folder; give a file name")
-
-# %% ../nbs/practice/22_scripts.ipynb #8cd9495f
+# %% ../nbs/practice/22_scripts.ipynb #ccd9916f
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -436,7 +442,7 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #d8d05e5f
+# %% ../nbs/practice/22_scripts.ipynb #9ad31fad
 from .retarget import retarget
 
 @app.command("retarget")
@@ -458,7 +464,7 @@ def retarget_command(
     size = output_size(own, own[0] if height is None else height, own[1] if width is None else width)
     _apply(network, network.image, lambda k: retarget(network, size, k, seed=seed), start_scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #836146ff
+# %% ../nbs/practice/22_scripts.ipynb #701b3772
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))
@@ -467,9 +473,12 @@ def run_command(
     arguments:list, # of str, without the program's name
 ) -> int: # exit code
     "Run a command and return its exit code."
-    usage_error = typer.BadParameter.__base__
-    warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
-    try: return app(arguments, standalone_mode=False, prog_name="singan") or 0
+    usage_error, notes = typer.BadParameter.__base__, []
+    warnings.showwarning = lambda message, *_: notes.append(f"note: {message}\n")
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="singan") or 0
+        sys.stderr.write("".join(notes))
+        return code
     except (KeyboardInterrupt, typer.Abort): print("\ninterrupted", file=sys.stderr); return 130
     except usage_error as error:
         message = f"{error.format_message().rstrip('.')} (given: singan {' '.join(arguments)}); see singan --help"

@@ -74,7 +74,8 @@ def test_command(dunes, tmp_path, capsys):
     assert set(scores) == {"bicubic", "ours", "truth"} and scores["truth"]["rmse"] == 0 and (tmp_path/"scores"/"a.png").exists()
     before = sorted(os.listdir(tmp_path))
     for arguments, words in ((["dunes", "--factor", "1", "--out", tmp_path/"x.png"], "factor=1.0"), (["dunes", "--out", tmp_path/"x.xyz"], "suffix"), (["--out", tmp_path/"x.png"], "--benchmark DIR"),
-                             (["dunes", "--benchmark", tmp_path, "--out", tmp_path/"x"], "not both"), (["dunes", "--strength", "3", "--out", tmp_path/"x.png"], "strength=3.0")):
+                             (["dunes", "--benchmark", tmp_path, "--out", tmp_path/"x"], "not both"), (["dunes", "--strength", "3", "--out", tmp_path/"x.png"], "strength=3.0"),
+                             (["dunes", "--out", out/"x.png"], "is a file, where a folder is needed"), (["--benchmark", tmp_path/"small", "--out", out], "is a file, where a folder is needed")):
         assert run_command(["superres", *map(str, arguments)]) == 2
         said = capsys.readouterr().err
         assert words in said and said.startswith("error: ") and said.count("\n") == 1

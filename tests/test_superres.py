@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from singan_nb.all import (Config, SinGANError, enlarge_by_passes, plan_enlargement, plan_official, resize, rmse, save_image, schedule, sharpness, super_resolve,
+from singan_nb.all import (Config, SinGANError, enlarge_by_passes, load_image, load_pretrained, plan_enlargement, plan_official, resize, rmse, save_image, schedule, sharpness, super_resolve,
                            superres_config)
 from singan_nb.cli import run_command
 
@@ -50,6 +50,16 @@ def test_options_of_the_passes(model):
 def test_sharpness_knows_blur(dunes):
     blurred = resize(resize(dunes, (47, 75)), dunes.shape[-2:])
     assert sharpness(blurred) < .6*sharpness(dunes) and sharpness(dunes*0) == 0
+
+
+@pytest.mark.parametrize("name", ["dunes", "forest", "boats", "moss", "leaves", "meadow"])
+def test_sharper_than_bicubic_and_not_further_from_the_truth(name):
+    "With the pretrained models and factor 2; factor 4 is measured with a training of its own, by singan superres --benchmark."
+    model = load_pretrained(name)
+    size = tuple(2*side for side in model.sizes[-1])
+    *_, ours = enlarge_by_passes(model, model.image, plan_enlargement(model.sizes[-1], 2), seed=1)
+    truth, bicubic = resize(load_image(name), size).clamp(-1, 1), resize(model.image, size).clamp(-1, 1)
+    assert sharpness(ours) > 1.1*sharpness(bicubic) and rmse(ours, truth) < 1.25*rmse(bicubic, truth)
 
 
 @pytest.mark.parametrize("size, factor, words", [((60, 60), 1, "larger than 1"), ((60, 60), .5, "larger than 1"), ((60, 60), float("nan"), "factor=nan"), ((60, 60), 20, "at most 16"), ((20, 90), 4, "at least 24")])

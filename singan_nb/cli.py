@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'paint_command', 'edit_command',
            'harmonize_command', 'picture_files', 'evaluate_command', 'quality', 'bench', 'animate_command',
-           'compare_enlargements', 'superres_command', 'import_official_command', 'main', 'run_command']
+           'compare_enlargements', 'superres_command', 'import_official_command', 'retarget_command', 'main',
+           'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #517fc4d4
+# %% ../nbs/practice/22_scripts.ipynb #2b80a708
 import glob, json, sys, warnings
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Optional
 
 import torch, typer
@@ -29,7 +31,7 @@ from .sampling import check_sampling, sample, sample_batches
 from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #0016e7e2
+# %% ../nbs/practice/22_scripts.ipynb #c9af3f6a
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -37,13 +39,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #43900e66
+# %% ../nbs/practice/22_scripts.ipynb #331e4565
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #979cdb35
+# %% ../nbs/practice/22_scripts.ipynb #91b1555b
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -75,7 +77,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #edc93412
+# %% ../nbs/practice/22_scripts.ipynb #43861f0f
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -87,7 +89,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #f7119bb3
+# %% ../nbs/practice/22_scripts.ipynb #41285fe0
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -117,7 +119,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #26d7f6e4
+# %% ../nbs/practice/22_scripts.ipynb #93388266
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -136,17 +138,27 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #d291c3d8
+# %% ../nbs/practice/22_scripts.ipynb #a06bc470
 from .edit import edit
 from .harmonize import harmonize
 from .paint import paint_to_image
 from .sampling import load_mask
 
-# %% ../nbs/practice/22_scripts.ipynb #0ce59a4c
+# %% ../nbs/practice/22_scripts.ipynb #36fff537
 def _check_picture_name(out):
-    "Raise `SinGANError`, before the work begins, if no picture can have that name."
+    "Raise `SinGANError`, before the work begins, if no picture can be written there."
     if out.suffix.lower() not in FORMATS:
         raise SinGANError(f"--out {out}: the suffix must be one of {' '.join(FORMATS)}")
+    _check_place(out)
+
+def _check_place(out):
+    "Raise `SinGANError` if no file can be written there."
+    if out.is_dir(): raise SinGANError(f"--out {out} is a folder; give the name of a file")
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not place.is_dir(): raise SinGANError(f"--out {out}: {place} is a file, where a folder is needed")
+    try: TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise SinGANError(f"--out {out}: {place} cannot be written to ({error.strerror}); give another folder") from None
 
 def _apply(network, given, apply, scale, out, grid):
     "Write what a function of the scale makes of a picture; with `grid`, for every scale."
@@ -160,7 +172,7 @@ def _apply(network, given, apply, scale, out, grid):
     sheet = images_grid(pictures, ["given"] + [f"scale {k}" for k in range(1, last + 1)], 4, 160)
     print(f"wrote {save_image(sheet, out.with_stem(out.stem + '_grid'))}")
 
-# %% ../nbs/practice/22_scripts.ipynb #a85bde09
+# %% ../nbs/practice/22_scripts.ipynb #b1679afd
 @app.command("paint")
 def paint_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -179,7 +191,7 @@ def paint_command(
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #f11e7940
+# %% ../nbs/practice/22_scripts.ipynb #5fc8b7a9
 def _change(function, model, picture, mask, scale, out, seed, grid, device):
     "What `singan edit` and `singan harmonize` do."
     _check_picture_name(out)
@@ -200,7 +212,7 @@ def edit_command(
     "Make an edit part of the photograph."
     _change(edit, model, edited, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #056d225f
+# %% ../nbs/practice/22_scripts.ipynb #9427cfd8
 @app.command("harmonize")
 def harmonize_command(
     model:Path = typer.Argument(help="A model file or a run folder, of the background alone."),
@@ -215,7 +227,7 @@ def harmonize_command(
     "Give a pasted object the look of its background."
     _change(harmonize, model, composite, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #485c7b0c
+# %% ../nbs/practice/22_scripts.ipynb #3f5621ad
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -232,7 +244,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #fbfaf800
+# %% ../nbs/practice/22_scripts.ipynb #5f447eab
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
     rows = [(f"SIFID ({layer})", summary(scores["sifid"])), ("SWD", summary(scores["swd"]))]
@@ -244,7 +256,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #687a5ba3
+# %% ../nbs/practice/22_scripts.ipynb #d0bbb9ab
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -254,7 +266,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #ba366179
+# %% ../nbs/practice/22_scripts.ipynb #8df1da85
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -281,13 +293,13 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #61480ba9
+# %% ../nbs/practice/22_scripts.ipynb #6c68a326
 def _listed(text, kind=str):
     "The values of a list with commas."
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #34d08b87
+# %% ../nbs/practice/22_scripts.ipynb #b7775461
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -310,7 +322,7 @@ def quality(
     measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ffda9755
+# %% ../nbs/practice/22_scripts.ipynb #17f98a02
 @app.command()
 def bench(
     out:Path = typer.Option(help="Results file (.json); what it holds is not measured again."),
@@ -333,7 +345,7 @@ def bench(
     bench_all(out, results, names, configs, budget, device, report=lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(results, indent=1) if as_json else bench_table(results["rows"]))
 
-# %% ../nbs/practice/22_scripts.ipynb #9725f117
+# %% ../nbs/practice/22_scripts.ipynb #7dc7f9ad
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -351,7 +363,7 @@ def animate_command(
     device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
 ):
     "A walk through noise as an animation that begins with the reconstruction."
-    check_film(out, fps)
+    check_film(out, fps); _check_place(out)
     network = SinGAN.load(model, pick_device(device))
     size = output_size(network.sizes[-1], height, width)
     film = animate(network, start_scale, alpha, beta, frames, seed, loop, border, size)
@@ -359,7 +371,7 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #0b9e2d6c
+# %% ../nbs/practice/22_scripts.ipynb #1a5e1fc6
 def compare_enlargements(
     truth:torch.Tensor, # (1, 3, H, W)
     factor:float,
@@ -390,7 +402,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
     with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #4fb561db
+# %% ../nbs/practice/22_scripts.ipynb #6e5e72f4
 @app.command("superres")
 def superres_command(
     image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
@@ -410,19 +422,14 @@ def superres_command(
     "Enlarge a photograph by what it shows itself; trains on it first."
     if (image is None) == (benchmark is None): raise SinGANError("give a picture, or --benchmark DIR, and not both")
     config = Config.preset(preset, seed=seed, **({} if iters is None else dict(iters=iters)))
+    _check_picture_name(out if benchmark is None else out/"picture.png")
     if benchmark is not None: return _superres_benchmark(benchmark, factor, config, out, device)
-    _check_picture_path(out)
     large = super_resolve(load_image(image), factor, config, run, resume, seed, noise, strength, consistent,
                           device)
     save_image(large, out)
     print(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
 
-def _check_picture_path(out):
-    "Raise `SinGANError`, before the work, if this is no name for a picture."
-    if out.suffix.lower() not in FORMATS: raise SinGANError(f"{out}: the suffix must be one of {' '.join(FORMATS)}")
-    if out.is_dir(): raise SinGANError(f"{out} is a folder; give a file name")
-
-# %% ../nbs/practice/22_scripts.ipynb #d1e141a6
+# %% ../nbs/practice/22_scripts.ipynb #ccd9916f
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -435,7 +442,29 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #bc42a689
+# %% ../nbs/practice/22_scripts.ipynb #9ad31fad
+from .retarget import retarget
+
+@app.command("retarget")
+def retarget_command(
+    model:Path = typer.Argument(help="A model file or a run folder."),
+    out:Path = typer.Option(help="Picture file to write."),
+    width:Optional[int] = typer.Option(None, help="In pixels; the photograph's if only --height is given."),
+    height:Optional[int] = typer.Option(None, help="In pixels; the photograph's if only --width is given."),
+    start_scale:int = typer.Option(2, help="The first that draws, 1 or higher; higher ones keep more of the layout."),
+    seed:int = typer.Option(0, help="Seed of the noise."),
+    grid:bool = typer.Option(False, "--grid", help="Write the results of all start scales too, as *_grid."),
+    device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
+):
+    "The photograph in other proportions, without stretching its texture."
+    _check_picture_name(out)
+    if width is None and height is None: raise SinGANError("no size is given; give --width, --height or both, in pixels")
+    network = SinGAN.load(model, pick_device(device))
+    own = network.sizes[-1]
+    size = output_size(own, own[0] if height is None else height, own[1] if width is None else width)
+    _apply(network, network.image, lambda k: retarget(network, size, k, seed=seed), start_scale, out, grid)
+
+# %% ../nbs/practice/22_scripts.ipynb #701b3772
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))
@@ -444,9 +473,12 @@ def run_command(
     arguments:list, # of str, without the program's name
 ) -> int: # exit code
     "Run a command and return its exit code."
-    usage_error = typer.BadParameter.__base__
-    warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
-    try: return app(arguments, standalone_mode=False, prog_name="singan") or 0
+    usage_error, notes = typer.BadParameter.__base__, []
+    warnings.showwarning = lambda message, *_: notes.append(f"note: {message}\n")
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="singan") or 0
+        sys.stderr.write("".join(notes))
+        return code
     except (KeyboardInterrupt, typer.Abort): print("\ninterrupted", file=sys.stderr); return 130
     except usage_error as error:
         message = f"{error.format_message().rstrip('.')} (given: singan {' '.join(arguments)}); see singan --help"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['layout_error', 'apparent_stretch', 'retarget']
 
-# %% ../nbs/applications/15_retarget.ipynb #9867b4d6
+# %% ../nbs/applications/15_retarget.ipynb #cde5fafa
 import torch
 
 from .images import SinGANError, resize
@@ -13,7 +13,7 @@ from .losses import rmse
 from .models import SinGAN, enlarge
 from .sampling import inject
 
-# %% ../nbs/applications/15_retarget.ipynb #fcc5cf46
+# %% ../nbs/applications/15_retarget.ipynb #06e18c57
 def layout_error(
     image:torch.Tensor, # (N, 3, H, W) in [-1, 1]
     photograph:torch.Tensor, # (1, 3, h, w) in [-1, 1], of any size
@@ -34,7 +34,7 @@ def apparent_stretch(
     "How many times wider the texture of an image looks than the photograph's."
     return _down_by_across(image)/_down_by_across(photograph)
 
-# %% ../nbs/applications/15_retarget.ipynb #8e62a935
+# %% ../nbs/applications/15_retarget.ipynb #ac864fe9
 def retarget(
     model:SinGAN,
     size:tuple, # (H, W) of the result, in pixels

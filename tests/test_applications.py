@@ -1,6 +1,7 @@
 """Paint, edit, harmonize: what they keep exactly, what they refuse, and their commands."""
 import pytest
 import torch
+from PIL import Image
 
 from singan_nb.all import (SinGAN, SinGANError, copy_part, edit, harmonize, inject, inject_everywhere, inject_masked, load_image, load_mask, move_part, paint_to_image, palette,
                            paste, recolour, save_image, soft_mask)
@@ -170,3 +171,13 @@ def test_the_command_says_that_it_resized(files, singan):
     save_image(torch.zeros(1, 3, 60, 60), files/"square.png")
     done = singan("paint", files/"model.safetensors", files/"square.png", "--scale", 1, "--out", files/"o.png")
     assert done.returncode == 0 and done.stderr.startswith("note: the image of 60×60 pixels has other proportions")
+
+
+def test_an_error_is_one_line_even_after_a_note(files, singan):
+    "That a picture is resized is idle when nothing comes of it."
+    save_image(torch.zeros(1, 3, 60, 60), files/"square.png")
+    done = singan("paint", files/"model.safetensors", files/"square.png", "--scale", 1, "--quantize", "--colours", 99999, "--out", files/"o.png")
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    Image.new("RGBA", (60, 40), (200, 50, 50, 100)).save(files/"glass.png")
+    done = singan("paint", files/"model.safetensors", files/"glass.png", "--scale", 9, "--out", files/"o.png")
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test bench lint notebooks export readme lab hooks clean
+.PHONY: demo test bench lint notebooks export readme lab versions hooks clean
 
 demo: .venv/library  ## train on a bundled photograph (about two minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
@@ -35,6 +35,9 @@ export: .venv/develop  ## after editing notebooks: library and README from them,
 
 lab: .venv/develop  ## open the course
 	$(BIN)/jupyter lab nbs/index.ipynb
+
+versions: .venv/develop  ## the lessons for predicting in class, and for the teacher, into build/lessons
+	$(BIN)/python scripts/make_versions.py --out build/lessons
 
 hooks: .venv/develop  ## git hooks that keep notebooks clean and mergeable
 	$(BIN)/nbdev_install_hooks

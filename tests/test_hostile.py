@@ -38,8 +38,9 @@ def count(kind, outcome):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def report():
-    "Peak memory of the whole module, and the tally if it is asked for."
+def report(model):
+    "How far peak memory rises while files are read, and the tally if it is asked for."
+    sample(model, 1); load_image("dunes")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**10
     yield
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**10 - before

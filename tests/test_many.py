@@ -75,11 +75,11 @@ def worker_of(runs, running):
         time.sleep(.02)
 
 
-def killed_in_the_middle(tmp_path, pictures, backend, iters=150):
+def killed_in_the_middle(tmp_path, pictures, backend, iters=60):
     "Train with two workers in another process, kill a worker once; what the command said."
     (pictures/"cut.png").unlink()
     command = [sys.executable, "-m", "singan_nb", "train-many", pictures, "--out", tmp_path/"runs", "--preset", "class", "--max-size", "40", "--iters", str(iters),
-               "--device", "cpu", "--jobs", "2", "--backend", backend, "--save-every", "0.2"]
+               "--device", "cpu", "--jobs", "2", "--backend", backend, "--save-every", "0.1"]
     with open(tmp_path/"said", "w") as said:
         process = subprocess.Popen(list(map(str, command)), stdout=said, stderr=said)
         worker = worker_of(tmp_path/"runs", lambda: process.poll() is None)
@@ -100,7 +100,7 @@ def test_a_killed_worker_loses_nothing(tmp_path, pictures):
 @CLUSTER
 @pytest.mark.parametrize("backend", ["dask", "ray"])
 def test_a_killed_worker_of_a_cluster(tmp_path, pictures, backend):
-    killed_in_the_middle(tmp_path, pictures, backend, iters=300)
+    killed_in_the_middle(tmp_path, pictures, backend, iters=150)
 
 
 @CLUSTER
@@ -108,10 +108,10 @@ def test_a_scheduler_by_its_address(tmp_path, pictures, capsys):
     "A Dask scheduler with two workers, each a process of its own; the one that trains is killed for good."
     from distributed import LocalCluster
     (pictures/"cut.png").unlink()
-    config = Config.preset("class", max_size=40, iters=300)
+    config = Config.preset("class", max_size=40, iters=150)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         rows = []
-        work = threading.Thread(target=lambda: rows.extend(train_many(pictures, tmp_path/"runs", config, "cpu", "dask", cluster.scheduler_address, save_every=.2, progress=False)))
+        work = threading.Thread(target=lambda: rows.extend(train_many(pictures, tmp_path/"runs", config, "cpu", "dask", cluster.scheduler_address, save_every=.1, progress=False)))
         work.start()
         os.kill(worker_of(tmp_path/"runs", work.is_alive), signal.SIGKILL)
         work.join(500)
@@ -143,12 +143,12 @@ def test_a_picture_that_kills_its_process_is_given_up(tmp_path, pictures, tiny):
 
 def test_two_commands_at_once_train_nothing_twice(tmp_path, pictures):
     (pictures/"cut.png").unlink()
-    command = [sys.executable, "-m", "singan_nb", "train-many", pictures, "--out", tmp_path/"runs", "--preset", "class", "--max-size", "40", "--iters", "60", "--device", "cpu", "--jobs", "1"]
+    command = [sys.executable, "-m", "singan_nb", "train-many", pictures, "--out", tmp_path/"runs", "--preset", "class", "--max-size", "40", "--iters", "20", "--device", "cpu", "--jobs", "1"]
     both = [subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
     for process in both:
         said, _ = process.communicate(timeout=500)
         assert process.returncode == 0 and "3 of 3 trained" in said, said
-    check_all(tmp_path/"runs", pictures, Config.preset("class", max_size=40, iters=60))
+    check_all(tmp_path/"runs", pictures, Config.preset("class", max_size=40, iters=20))
 
 
 def test_one_gpu_to_a_process(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ __all__ = ['READ', 'PHOTOGRAPHS', 'FORMATS', 'SinGANError', 'ImageError', 'to_te
            'bundled_images', 'load_image', 'check_image', 'Picture', 'show_figure', 'caption_font', 'images_grid',
            'show_images', 'resize', 'atomic_write', 'save_image']
 
-# %% ../nbs/lessons/00_images.ipynb #dcd2871d
+# %% ../nbs/lessons/00_images.ipynb #99f92e8a
 import base64, contextlib, io, json, math, os, warnings
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-# %% ../nbs/lessons/00_images.ipynb #df0594f3
+# %% ../nbs/lessons/00_images.ipynb #d4e5a70f
 class SinGANError(ValueError):
     ("Something that was given cannot work; "
      "the message is one line that says what, why, and what would be right.")
@@ -27,7 +27,7 @@ class SinGANError(ValueError):
 class ImageError(SinGANError):
     "A picture that cannot be opened, or a tensor that is not an image."
 
-# %% ../nbs/lessons/00_images.ipynb #3e62120e
+# %% ../nbs/lessons/00_images.ipynb #aa5ee8b8
 def to_tensor(
     pixels:np.ndarray, # (H, W, 3), 0 to 255 for integers (65535 for 16 bits), 0 to 1 for floats
 ) -> torch.Tensor: # image, (1, 3, H, W) in [-1, 1]
@@ -36,7 +36,7 @@ def to_tensor(
     x = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)) / top
     return (x*2 - 1).permute(2, 0, 1)[None].contiguous()
 
-# %% ../nbs/lessons/00_images.ipynb #77e2a92f
+# %% ../nbs/lessons/00_images.ipynb #2a6aed5e
 def to_pixels(
     image:torch.Tensor, # (1, 3, H, W) or (3, H, W), in [-1, 1]; what lies outside is clipped
 ) -> np.ndarray: # (H, W, 3), uint8, rounded to the nearest grey level
@@ -44,7 +44,7 @@ def to_pixels(
     x = image.detach().float().reshape(image.shape[-3:]).clamp(-1, 1)
     return ((x + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
 
-# %% ../nbs/lessons/00_images.ipynb #6603998e
+# %% ../nbs/lessons/00_images.ipynb #f05f3ec6
 def _flatten(picture):
     "Composite what is transparent onto white, and say so."
     warnings.warn("the picture has transparent parts: they are shown on white", stacklevel=4)
@@ -55,7 +55,7 @@ def _is_transparent(picture):
     if "transparency" in picture.info: return True
     return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") and picture.getchannel("A").getextrema()[0] < 255
 
-# %% ../nbs/lessons/00_images.ipynb #913db4be
+# %% ../nbs/lessons/00_images.ipynb #08bf8299
 def _grey(values):
     "One channel of many-bit or float values as an (H, W, 3) array that `to_tensor` understands."
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and 0 <= values.min() and values.max() <= 1):
@@ -69,7 +69,7 @@ def _rgb_pixels(picture):
     if picture.mode.startswith("I") or picture.mode == "F": return _grey(np.asarray(picture))
     return np.asarray(_flatten(picture) if _is_transparent(picture) else picture.convert("RGB"))
 
-# %% ../nbs/lessons/00_images.ipynb #085741b5
+# %% ../nbs/lessons/00_images.ipynb #d960298e
 def _tiff_pixels(path):
     "A TIFF that Pillow does not read, as an (H, W, 3) array of its own depth."
     import tifffile
@@ -81,7 +81,7 @@ def _tiff_pixels(path):
     if values.ndim == 3 and values.shape[2] in (3, 4): return values[..., :3]
     raise ImageError(f"a TIFF of shape {values.shape} is not one picture")
 
-# %% ../nbs/lessons/00_images.ipynb #e1d815ef
+# %% ../nbs/lessons/00_images.ipynb #856cc296
 READ = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")      # not EPS, which runs a program
 
 def _open_pixels(path):
@@ -106,7 +106,7 @@ def _open_pixels(path):
     raise ImageError(
         f"{path} is not a picture that can be read; give a PNG, JPEG, WebP or TIFF file") from problem
 
-# %% ../nbs/lessons/00_images.ipynb #75b16280
+# %% ../nbs/lessons/00_images.ipynb #029af4c5
 PHOTOGRAPHS = Path(str(files("singan_nb")))/"photographs"
 
 @dataclass(frozen=True)
@@ -126,17 +126,20 @@ def bundled_images() -> list: # of `Photograph`
     rows = json.loads((PHOTOGRAPHS/"credits.json").read_text(encoding="utf-8"))
     return [Photograph(path=PHOTOGRAPHS/row.pop("file"), **row) for row in rows]
 
-# %% ../nbs/lessons/00_images.ipynb #46c5827d
+# %% ../nbs/lessons/00_images.ipynb #7bf33a5c
 def load_image(
     source:str|Path, # name of a bundled photograph, or path of a PNG, JPEG, WebP or TIFF file
 ) -> torch.Tensor: # image, (1, 3, H, W) in [-1, 1]
     "Open a picture of any common kind; raises `ImageError` with one line if it cannot be one."
     bundled, path = {photo.name: photo.path for photo in bundled_images()}, Path(source)
-    if path.exists(): return to_tensor(_open_pixels(path))
-    if str(source) in bundled: return to_tensor(_open_pixels(bundled[str(source)]))
-    raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
+    if not path.exists() and str(source) in bundled: path = bundled[str(source)]
+    if not path.exists():
+        raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
+    pixels = _open_pixels(path)
+    if not pixels.size: raise ImageError(f"{path} has no pixels; save or download it again")
+    return to_tensor(pixels)
 
-# %% ../nbs/lessons/00_images.ipynb #541fcf1f
+# %% ../nbs/lessons/00_images.ipynb #4cd34c2b
 def check_image(
     image:torch.Tensor, # what should be one image, (1, 3, H, W) in [-1, 1]
     slack:float=1e-3, # how far values may lie outside [-1, 1]
@@ -155,7 +158,7 @@ def check_image(
         raise ImageError(f"the image's values go from {low:.4g} to {high:.4g}; they must lie in [-1, 1]")
     return image
 
-# %% ../nbs/lessons/00_images.ipynb #c04811e7
+# %% ../nbs/lessons/00_images.ipynb #b650dace
 class Picture:
     "A PNG with the text that stands for it; Jupyter shows it as a cell's last value."
     def __init__(self,
@@ -170,7 +173,7 @@ class Picture:
 
     def __repr__(self): return f"Picture({self.alt!r})"
 
-# %% ../nbs/lessons/00_images.ipynb #b2b54a44
+# %% ../nbs/lessons/00_images.ipynb #38ea1eb3
 def show_figure(
     figure, # matplotlib figure; it is closed
     alt:str, # what it shows, in words
@@ -182,7 +185,7 @@ def show_figure(
     plt.close(figure)
     return Picture(buffer.getvalue(), alt)
 
-# %% ../nbs/lessons/00_images.ipynb #aa5e4630
+# %% ../nbs/lessons/00_images.ipynb #814796ca
 def caption_font(
     size:int=16, # in pixels
 ):
@@ -203,7 +206,7 @@ def _cell(image, height, caption, font):
         ImageDraw.Draw(cell).text((0, height + 1 + 20*i), line, fill="black", font=font)
     return cell
 
-# %% ../nbs/lessons/00_images.ipynb #1f2a68d5
+# %% ../nbs/lessons/00_images.ipynb #aa51c7bd
 def images_grid(
     images, # tensor (N, 3, H, W) or list of (1, 3, H, W) of any sizes
     captions=None, # list of str, one for each image; may hold line breaks
@@ -222,7 +225,7 @@ def images_grid(
     for i, cell in enumerate(cells): sheet.paste(cell, (i%columns*w, i//columns*h))
     return sheet
 
-# %% ../nbs/lessons/00_images.ipynb #f53f3a71
+# %% ../nbs/lessons/00_images.ipynb #564a3835
 def show_images(
     images, # tensor (N, 3, H, W) or list of (1, 3, H, W) of any sizes
     captions=None, # list of str, one for each image
@@ -235,7 +238,7 @@ def show_images(
     images_grid(images, captions, columns, height).save(buffer, "PNG", optimize=True)
     return Picture(buffer.getvalue(), alt or ", ".join(captions or ["images"]).replace("\n", " "))
 
-# %% ../nbs/lessons/00_images.ipynb #c98ac47a
+# %% ../nbs/lessons/00_images.ipynb #2aab6103
 def resize(
     image:torch.Tensor, # (N, C, H, W)
     size:tuple, # (H, W) of the result, in pixels
@@ -245,7 +248,7 @@ def resize(
     if tuple(image.shape[-2:]) == tuple(size): return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
 
-# %% ../nbs/lessons/00_images.ipynb #f294d8c9
+# %% ../nbs/lessons/00_images.ipynb #532ffa91
 @contextlib.contextmanager
 def atomic_write(
     path:str|Path, # final name
@@ -262,7 +265,7 @@ def atomic_write(
     except OSError as error: raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/lessons/00_images.ipynb #fab9a5f9
+# %% ../nbs/lessons/00_images.ipynb #bad4390a
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 def save_image(

@@ -115,12 +115,13 @@ def hostile_model(draw, whole):
     "A model file with its bytes mutated; or a well-formed one whose header or description says something else."
     if draw(st.integers(0, 2)) == 0: return draw(mutated([whole, whole[:3000]]))
     header, rest = split(whole)
+    description = json.loads(header["__metadata__"]["about"])
     names = sorted(set(header) - {"__metadata__"})
     for _ in range(draw(st.integers(1, 3))):
         name = draw(st.sampled_from(names))
         what = draw(st.sampled_from(("about", "about", "metadata", "dtype", "shape", "offsets", "rename", "layer", "drop", "numbers")))
         if what == "about":
-            about = json.loads(header["__metadata__"]["about"])
+            about = dict(description)
             about[draw(st.sampled_from(sorted(about)))] = draw(VALUES)
             header["__metadata__"]["about"] = json.dumps(about)
         elif what == "metadata": header["__metadata__"][draw(st.sampled_from(("format", "format_version", "about")))] = draw(st.sampled_from(("", "2", "[", "[]", "null", "[" * 5000, '{"sizes":[]}')))

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test bench lint notebooks export readme lab versions hooks clean
+.PHONY: demo test test-cluster test-nightly test-matrix long-run bench lint notebooks export readme lab versions hooks clean
 
 demo: .venv/library  ## train on a bundled photograph (about two minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
@@ -24,6 +24,20 @@ lint: .venv/develop
 notebooks: .venv/develop  ## run every notebook top to bottom, with few iterations
 	@echo "== notebooks (each with few iterations)"
 	LESSON_ITERS=20 OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing --skip_file_re '^(index|[_.].*)'
+
+test-cluster: .venv/develop  ## many pictures on a Dask cluster and on Ray, started here; workers are killed (minutes)
+	@echo "== installing Dask and Ray"
+	$(PIP) -e '.[dask,ray]'
+	SINGAN_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_many.py -k "cluster or address"
+
+test-nightly: .venv/develop  ## ten thousand hostile images, and as many model files; figures in results/hostile.json
+	SINGAN_HOSTILE=10000 SINGAN_HOSTILE_RECORD=results/hostile.json $(BIN)/python -m pytest -q -p no:warnings tests/test_hostile.py
+
+test-matrix: .venv/develop  ## Python 3.10 to 3.13, oldest and newest dependencies, each in a fresh environment (GB, an hour)
+	$(BIN)/python scripts/matrix.py
+
+long-run: .venv/library  ## an hour of training, sampling and editing in one process: does anything grow?
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/long_run.py --minutes 60
 
 bench: .venv/library  ## time, memory and quality on this machine, with a GPU if there is one
 	$(BIN)/singan bench --out results/bench_$$($(BIN)/python -c "from singan_nb.training import pick_device; print(pick_device().type)").json

@@ -7,7 +7,7 @@ __all__ = ['RECONSTRUCTIONS', 'FORMAT_VERSION', 'PRETRAINED', 'conv_block', 'con
            'Scale', 'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge', 'enlarge_official', 'pretrained_models',
            'model_path', 'load_pretrained', 'write_tensors', 'read_tensors']
 
-# %% ../nbs/lessons/04_models.ipynb #5692bcb9
+# %% ../nbs/lessons/04_models.ipynb #e111231a
 import hashlib, json
 from importlib.resources import files
 from pathlib import Path
@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from .images import SinGANError, atomic_write, resize
+from .images import SinGANError, atomic_write, check_image, resize
 
-# %% ../nbs/lessons/04_models.ipynb #73808a9e
+# %% ../nbs/lessons/04_models.ipynb #57e2cb4d
 def conv_block(
     channels_in:int, # of the input
     width:int, # channels of the output
@@ -40,7 +40,7 @@ def conv_stack(
     blocks = [conv_block(3 if i == 0 else width, width, norm) for i in range(layers - 1)]
     return nn.Sequential(*blocks, nn.Conv2d(width, channels_out, 3))
 
-# %% ../nbs/lessons/04_models.ipynb #9db9d153
+# %% ../nbs/lessons/04_models.ipynb #239ecb4b
 @torch.no_grad()
 def init_weights(
     network:nn.Module, # changed in place
@@ -54,7 +54,7 @@ def init_weights(
             module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
     return network
 
-# %% ../nbs/lessons/04_models.ipynb #00bd16a4
+# %% ../nbs/lessons/04_models.ipynb #7ffac6a6
 class Generator(nn.Module):
     "Residual generator of one scale (paper, equation 3): base + tanh(net(seen))."
     def __init__(self,
@@ -77,7 +77,7 @@ class Generator(nn.Module):
         "The same for an input that brings its own border."
         return base + torch.tanh(self.net(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/04_models.ipynb #e6436997
+# %% ../nbs/lessons/04_models.ipynb #87f8908d
 class Critic(nn.Module):
     "Critic of one scale: a score for every patch."
     def __init__(self,
@@ -93,14 +93,14 @@ class Critic(nn.Module):
     ) -> torch.Tensor: # (N, 1, H-2·layers, W-2·layers), higher is more real
         return self.net(image)
 
-# %% ../nbs/lessons/04_models.ipynb #8b121dfa
+# %% ../nbs/lessons/04_models.ipynb #1fe3d0aa
 RECONSTRUCTIONS = {                       # what the network sees, what its output is added to
     "image":      lambda z, x: (z + x, x),       # the formula, and the official code
     "literal":    lambda z, x: (z, x),           # "0" taken for the network's input
     "zero_image": lambda z, x: (z + x, 0*x),     # nothing to add to
 }
 
-# %% ../nbs/lessons/04_models.ipynb #3b5efc17
+# %% ../nbs/lessons/04_models.ipynb #7f065c34
 class Scale(nn.Module):
     "A generator with its noise amplitude and its reconstruction noise."
     def __init__(self,
@@ -140,7 +140,7 @@ class Scale(nn.Module):
         "The base that this scale was trained to start from."
         return enlarge(image, size) if self.reach is None else enlarge_official(image, size, self.reach)
 
-# %% ../nbs/lessons/04_models.ipynb #ba4818d5
+# %% ../nbs/lessons/04_models.ipynb #2d940b46
 def seeded(
     seed:int, # of the user
     *purpose, # words and numbers that name the stream
@@ -161,13 +161,13 @@ def white_noise(
     z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device)
     return z.expand(n, 3, *size) if grey else z
 
-# %% ../nbs/lessons/04_models.ipynb #af0fd953
+# %% ../nbs/lessons/04_models.ipynb #546b133a
 FORMAT_VERSION = 1
 
 class ModelError(SinGANError):
     "A model file that cannot be read, or a scale that does not exist."
 
-# %% ../nbs/lessons/04_models.ipynb #2b825a6f
+# %% ../nbs/lessons/04_models.ipynb #ec39d3ff
 class SinGAN(nn.Module):
     "The scales of one photograph, the coarsest first."
     def __init__(self,
@@ -276,11 +276,11 @@ class SinGAN(nn.Module):
                              f"this singan_nb reads version {FORMAT_VERSION}: "
                              "install the version that wrote it, or train again")
         try: return _rebuild(json.loads(metadata["about"]), tensors)
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
             raise ModelError(f"{path} is damaged: its tensors and its description do not fit "
                              f"({str(error).splitlines()[0][:120]})") from None
 
-# %% ../nbs/lessons/04_models.ipynb #a8ea4962
+# %% ../nbs/lessons/04_models.ipynb #22ce89fc
 def enlarge(
     image:torch.Tensor, # (N, 3, H, W)
     size:tuple, # (H, W) of the next scale
@@ -288,7 +288,7 @@ def enlarge(
     "Bring an image to the next scale's size, clipped to [-1, 1]."
     return resize(image, size).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #0f9801d2
+# %% ../nbs/lessons/04_models.ipynb #beddb0e1
 def _cubic_weights(n, out, reach):
     "Weights (out, n) of the cubic interpolation from n pixels to out, which cover reach·n of them."
     middle = (torch.arange(out, dtype=torch.float64) + .5)*reach*n/out - .5
@@ -310,7 +310,7 @@ def enlarge_official(
                      zip(image.shape[-2:], size, reach))
     return (rows @ levels @ columns.T/127.5 - 1).clamp(-1, 1)
 
-# %% ../nbs/lessons/04_models.ipynb #c5c2b5fe
+# %% ../nbs/lessons/04_models.ipynb #34f9201c
 PRETRAINED = Path(str(files("singan_nb")))/"pretrained"
 
 def pretrained_models() -> list: # of str
@@ -330,7 +330,7 @@ def model_path(
     raise ModelError(f"{path}: no such model file or run directory, and no pretrained model of that name "
                      f"({', '.join(pretrained_models())})")
 
-# %% ../nbs/lessons/04_models.ipynb #9816214c
+# %% ../nbs/lessons/04_models.ipynb #2d465e14
 def load_pretrained(
     name:str, # of a bundled photograph
     device="cpu",
@@ -339,7 +339,7 @@ def load_pretrained(
     if name in pretrained_models(): return SinGAN.load(PRETRAINED/f"{name}.safetensors", device)
     raise ModelError(f"there is no pretrained model {str(name)!r}; there are {', '.join(pretrained_models())}")
 
-# %% ../nbs/lessons/04_models.ipynb #3a7f02f3
+# %% ../nbs/lessons/04_models.ipynb #041e5627
 def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
@@ -361,17 +361,41 @@ def read_tensors(
     except (SafetensorError, OSError, UnicodeDecodeError, ValueError) as error:
         raise ModelError(f"{path} is no whole safetensors file ({error}); copy or train it again") from None
 
-# %% ../nbs/lessons/04_models.ipynb #f00b3f3a
+# %% ../nbs/lessons/04_models.ipynb #d69070c3
+def _check_file(about, tensors):
+    "Raise `ValueError` for what cannot be a model, before anything is built from it."
+    numbers = torch.float16, torch.bfloat16, torch.float32, torch.float64
+    for name, t in tensors.items():
+        if t.dtype not in ((torch.int64,) if name.endswith("num_batches_tracked") else numbers):
+            raise ValueError(f"{name} holds {t.dtype}")
+        if not torch.isfinite(t).all(): raise ValueError(f"{name} is not finite")
+        if name.endswith("z_star") and (t.ndim != 4 or t.shape[:2] != (1, 3)):
+            raise ValueError(f"{name} is no noise")
+    most = check_image(tensors["image"].float(), slack=.5).shape[-2:]
+    for size in about["sizes"]:
+        if not all(type(side) is int and 1 <= side <= limit for side, limit in zip(size, most, strict=True)):
+            raise ValueError(f"a scale has the size {size}, the photograph {list(most)}")
+    for reach in filter(None, about.get("reach", [])):
+        if not all(type(share) in (int, float) and 0 < share < 4 for share in reach):
+            raise ValueError(f"reach is {reach}")
+    if not isinstance(about["record"], dict): raise ValueError("the record of the training is no table")
+
+# %% ../nbs/lessons/04_models.ipynb #70b30359
+def _layers(names, prefix):
+    "Number of layers of a generator, from the names of its tensors."
+    found = {int(name[len(prefix):].split(".")[0]) for name in names if name.startswith(prefix)}
+    if found != set(range(len(found))): raise ValueError(f"layers of {prefix} are missing")
+    return len(found)
+
 def _rebuild(about, tensors):
     "A SinGAN from its description and its tensors."
+    _check_file(about, tensors)
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     model = SinGAN(tensors["image"], about["grey_noise"], about["record"])
     with torch.device("meta"):
         for k, size in enumerate(about["sizes"]):
             prefix = f"scales.{k}.generator.net."
-            layers = 1 + max(int(name[len(prefix):].split(".")[0])
-                             for name in tensors if name.startswith(prefix))
-            generator = Generator(tensors[prefix + "0.0.weight"].shape[0], layers)
+            generator = Generator(tensors[prefix + "0.0.weight"].shape[0], _layers(tensors, prefix))
             model.scales.append(Scale(generator, size, reconstruction=about["reconstruction"][k],
                                       reach=about.get("reach", [None]*(k + 1))[k]))
     for k, scale in enumerate(model.scales): scale.z_star = tensors[f"scales.{k}.z_star"]

@@ -21,7 +21,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE", "singan_nb/photographs/*.txt", "singan_nb/inception/*.txt", "singan_nb/pretrained/*.txt"],
     packages=find_packages(include=["singan_nb", "singan_nb.*"]),
-    package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*"]},
+    package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*", "canvas/*"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
     entry_points={"console_scripts": settings["console_scripts"].split()},

@@ -35,7 +35,7 @@ function render({ model, el }) {
   let at = [width / 2, height / 2], down = false, from = null, undo = [];
 
   const say = text => { said.textContent = text; };
-  const send = () => { model.set("drawing", canvas.toDataURL("image/png")); model.save_changes(); };
+  const send = () => { model.set("value", canvas.toDataURL("image/png")); model.save_changes(); };
   function keep() { undo.push(context.getImageData(0, 0, width, height)); if (undo.length > MOST_UNDO) undo.shift(); }
   function restore() { context.drawImage(background, 0, 0, width, height); }
 
@@ -134,11 +134,11 @@ function render({ model, el }) {
 
   background.onload = () => { undo = []; restore(); show(); canvas.dataset.ready = "true"; };
   const newBackground = () => { background.src = model.get("background"); };
-  const redraw = () => { if (!model.get("drawing")) restore(); show(); };
-  model.on("change:background", newBackground); model.on("change:box", show); model.on("change:drawing", redraw);
+  const redraw = () => { if (!model.get("value")) restore(); show(); };
+  model.on("change:background", newBackground); model.on("change:box", show); model.on("change:value", redraw);
   newBackground();
   el.append(bar, frame, said);
-  return () => { model.off("change:background", newBackground); model.off("change:box", show); model.off("change:drawing", redraw); };
+  return () => { model.off("change:background", newBackground); model.off("change:box", show); model.off("change:value", redraw); };
 }
 
 export default { render };

@@ -9,7 +9,7 @@ __all__ = ['EDITS', 'Shown', 'Dropped', 'Controller', 'program', 'save_shown', '
            'heat', 'CriticController', 'explore_critic', 'PaintController', 'explore_paint', 'oval', 'make_edit',
            'EditController', 'explore_edit', 'TrainingController', 'TrainingExplorer', 'explore_training']
 
-# %% ../nbs/practice/21_explore.ipynb #d186dbde
+# %% ../nbs/practice/21_explore.ipynb #c17cbd14
 import base64, copy, html, io, math, tempfile, threading, time
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -41,7 +41,7 @@ except ImportError as missing:
     raise ImportError(f"the explorers need {missing.name}, which is not installed; "
                       "pip install 'singan_nb[explore]'") from None
 
-# %% ../nbs/practice/21_explore.ipynb #aad235b6
+# %% ../nbs/practice/21_explore.ipynb #6b872fcf
 @dataclass
 class Shown:
     "What an explorer shows, and how to make it again."
@@ -55,7 +55,7 @@ class Shown:
 class Dropped(Exception):
     "A request that a newer one has overtaken."
 
-# %% ../nbs/practice/21_explore.ipynb #d3687a8e
+# %% ../nbs/practice/21_explore.ipynb #ddc79b26
 class Controller:
     "State, requests and pictures of one explorer; knows nothing of a browser."
     name, suffix = "picture", ".png"                         # of the files that it saves
@@ -144,7 +144,7 @@ class Controller:
             if self.number != number: return
             self.shown, self.error, self.answered, self.seconds = shown, error, number, time.perf_counter() - begin
 
-# %% ../nbs/practice/21_explore.ipynb #de912cbc
+# %% ../nbs/practice/21_explore.ipynb #de2f310d
 OPENERS = {"model": "SinGAN.load", "mask": "load_mask"}                # of inputs; all others are images
 
 def input_line(
@@ -157,7 +157,7 @@ def input_line(
     source = str(value) if isinstance(value, (str, Path)) else f"{stem}_{name}.{ending}"
     return f"{name} = {OPENERS.get(name, 'load_image')}({source!r})"
 
-# %% ../nbs/practice/21_explore.ipynb #40133176
+# %% ../nbs/practice/21_explore.ipynb #64b7adac
 def program(
     shown:Shown,
     file:str, # name of the picture that it writes
@@ -185,7 +185,7 @@ def save_shown(
     with atomic_write(picture.with_suffix(".py")) as file: file.write_text(program(shown, picture.name))
     return picture
 
-# %% ../nbs/practice/21_explore.ipynb #2752f995
+# %% ../nbs/practice/21_explore.ipynb #7412a156
 def sheet(
     images, # list of (1, 3, H, W) of any sizes
     captions, # list of str
@@ -218,7 +218,7 @@ def small(
     "The same in 256 colours, to be stored in a notebook."
     return packed(Image.open(io.BytesIO(picture.png)).quantize(256), picture.alt)
 
-# %% ../nbs/practice/21_explore.ipynb #b461ae1e
+# %% ../nbs/practice/21_explore.ipynb #2de270ed
 def as_given(
     inputs:dict, # by name: what was given
     name:str, # "model" or "image"
@@ -228,7 +228,7 @@ def as_given(
     if isinstance(value, (str, Path)): return (SinGAN.load if name == "model" else load_image)(value)
     return value if isinstance(value, SinGAN) else check_image(value)
 
-# %% ../nbs/practice/21_explore.ipynb #176077cf
+# %% ../nbs/practice/21_explore.ipynb #e7b2851e
 JAVASCRIPT = Path(str(files("singan_nb")))/"canvas"
 
 class Names(anywidget.AnyWidget):
@@ -260,7 +260,7 @@ def choice(
     return widgets.Dropdown(options=list(options), description=name, style=dict(description_width="9em"),
                             layout=dict(width="25em"))
 
-# %% ../nbs/practice/21_explore.ipynb #8efb6dfe
+# %% ../nbs/practice/21_explore.ipynb #4642f81d
 def picture_html(
     picture:Picture,
     number:int, # of the request
@@ -281,7 +281,7 @@ def status_html(
     return (f'<div role="status" data-request="{number}" data-state="{state}" '
             f'style="font-size:14px;line-height:1.4">{sign}{html.escape(text)}</div>')
 
-# %% ../nbs/practice/21_explore.ipynb #6895c329
+# %% ../nbs/practice/21_explore.ipynb #03b073a1
 _open = {}                                                   # by cell: the run that opened, and what it opened
 
 def close_earlier(
@@ -295,7 +295,7 @@ def close_earlier(
     for old in explorers if before != run else []: old.close()
     _open[cell] = run, [*(explorers if before == run else []), explorer]
 
-# %% ../nbs/practice/21_explore.ipynb #bdb346cd
+# %% ../nbs/practice/21_explore.ipynb #a51fdb50
 class Explorer(widgets.VBox):
     "The view of a controller."
     def __init__(self,
@@ -365,7 +365,7 @@ class Explorer(widgets.VBox):
 
     def __repr__(self): return f"explorer of {self.controller.name}"
 
-# %% ../nbs/practice/21_explore.ipynb #2d220be6
+# %% ../nbs/practice/21_explore.ipynb #a67b9ccf
 @torch.no_grad()
 def steer(
     model:SinGAN,
@@ -388,7 +388,7 @@ def steer(
         images.append(run(model.scales[k], gains[k]*noise, base))
     return images
 
-# %% ../nbs/practice/21_explore.ipynb #69dba896
+# %% ../nbs/practice/21_explore.ipynb #c195395c
 class ScalesController(Controller):
     "Start scale, size, and seed and gain of every scale."
     name = "scales"
@@ -439,7 +439,7 @@ class ScalesController(Controller):
         return packed(stacked(top, strip), f"A sample that starts at scale {start} beside the photograph; below, the "
                       f"image of every scale and what it added, with standard deviations {[round(s, 3) for s in spread]}")
 
-# %% ../nbs/practice/21_explore.ipynb #24b67ced
+# %% ../nbs/practice/21_explore.ipynb #e622957e
 def explore_scales(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -453,7 +453,7 @@ def explore_scales(
         controls[f"other{k}"] = number("other noise", 0)
     return Explorer(control, controls, 460)
 
-# %% ../nbs/practice/21_explore.ipynb #ab7599a5
+# %% ../nbs/practice/21_explore.ipynb #ea1c3316
 class PyramidController(Controller):
     "Sizes, depth, a scale and a place."
     name = "pyramid"
@@ -483,7 +483,7 @@ class PyramidController(Controller):
         alt = f"The photograph with the window of each of {len(sizes)} scales as a frame; below, what scale {k} sees: {says}"
         return Shown(drawn, packed(stacked(drawn, inside), alt), says, code, self.inputs, dict(scale=len(sizes) - 1))
 
-# %% ../nbs/practice/21_explore.ipynb #cb1962d6
+# %% ../nbs/practice/21_explore.ipynb #e5c973e1
 def explore_pyramid(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
 ) -> Explorer:
@@ -495,7 +495,7 @@ def explore_pyramid(
                     down=slider("down, %", 50, 0, 100), across=slider("across, %", 50, 0, 100))
     return Explorer(control, controls, 670)
 
-# %% ../nbs/practice/21_explore.ipynb #561c0827
+# %% ../nbs/practice/21_explore.ipynb #7d198b62
 class Abort(Callback):
     "Ends a training that is not wanted any more."
     def __init__(self, check): self.check = check
@@ -558,7 +558,7 @@ class SuperresController(Controller):
         parts = sheet([bicubic[(..., *detail)], result[(..., *detail)]], ["detail, bicubic", "detail, SinGAN"], 180)
         return packed(stacked(whole, parts), f"The photograph enlarged, bicubic on the left and by SinGAN on the right, and a detail of both: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #09c3a810
+# %% ../nbs/practice/21_explore.ipynb #81a583ea
 def cancel_button(
     controller:Controller,
 ) -> widgets.Button:
@@ -574,7 +574,7 @@ def check_box(
     "On or off."
     return widgets.Checkbox(value, description=name, indent=False, layout=dict(width="12em"))
 
-# %% ../nbs/practice/21_explore.ipynb #bd270f76
+# %% ../nbs/practice/21_explore.ipynb #c205caaf
 def explore_superres(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
     iters:int=100, # of the training at each scale, for an image that has no pretrained model
@@ -586,7 +586,7 @@ def explore_superres(
                     noise=check_box("noise", True), consistent=check_box("consistent", True))
     return Explorer(control, controls, 570, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #d4951f4f
+# %% ../nbs/practice/21_explore.ipynb #34314aaf
 class AnimationController(Controller):
     "Walk, start scale, length, a frame, and whether it plays."
     name, suffix = "animation", ".gif"
@@ -595,7 +595,7 @@ class AnimationController(Controller):
     ):
         self.model, self.made = as_given(inputs, "model"), (None, [])
         super().__init__(inputs, start_scale=min(2, len(self.model.scales) - 1), alpha=.1, beta=.9, frames=20, seed=0, fps=10,
-                         frame=0, loop=True, play=False)
+                         frame=6, loop=True, play=False)
 
     def show(self, state, check):
         "One frame beside the first, and how much changed; or the film."
@@ -623,7 +623,7 @@ class AnimationController(Controller):
         with tempfile.TemporaryDirectory() as folder:
             return Picture(save_animation(enlarged, Path(folder)/"film.gif", fps).read_bytes(), alt)
 
-# %% ../nbs/practice/21_explore.ipynb #2580a59e
+# %% ../nbs/practice/21_explore.ipynb #6eec472f
 def explore_animation(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -631,11 +631,11 @@ def explore_animation(
     control = AnimationController({"model": model})
     controls = dict(start_scale=slider("start scale", control.state["start_scale"], 0, len(control.model.scales) - 1),
                     alpha=slider("α, pull back", .1, 0., 1., .05), beta=slider("β, inertia", .9, 0., .95, .05),
-                    frames=slider("frames", 20, 2, 60), frame=slider("frame shown", 0, 0, 19), fps=slider("frames a second", 10, 1, 25),
+                    frames=slider("frames", 20, 2, 60), frame=slider("frame shown", 6, 0, 19), fps=slider("frames a second", 10, 1, 25),
                     seed=slider("seed", 0, 0, 20), loop=check_box("loop", True), play=check_box("play", False))
     return Explorer(control, controls, 270, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #a475beb7
+# %% ../nbs/practice/21_explore.ipynb #0e3f1c98
 def critic_history(
     model:SinGAN, # its scales below are used as they are
     scale:int=0, # that is trained anew
@@ -679,7 +679,7 @@ def heat(
     share = ((scores[0, 0] - low)/max(high - low, 1e-9)).clamp(0, 1).numpy()
     return to_tensor(matplotlib.colormaps["cividis"](share)[..., :3])
 
-# %% ../nbs/practice/21_explore.ipynb #a6ccc8e6
+# %% ../nbs/practice/21_explore.ipynb #010f2da2
 class CriticController(Controller):
     "Scale, depth, a moment of the training, a place."
     name = "critic"
@@ -719,7 +719,7 @@ class CriticController(Controller):
                             ["photograph", "fake, a window", "what would please", f"scores {low:.2f} … {high:.2f}", "dark: looks fake"],
                             170, 3), f"Photograph and fake, and the critic's scores of all their windows, dark where it thinks they are fake: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #1c0e6852
+# %% ../nbs/practice/21_explore.ipynb #fc3d2a50
 def explore_critic(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
     iters:int=60, # of the training that is watched
@@ -731,7 +731,7 @@ def explore_critic(
                     layers=slider("layers", 5, 2, 8), down=slider("window down, %", 50, 0, 100), across=slider("window across, %", 50, 0, 100))
     return Explorer(control, controls, 410, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #b1296a59
+# %% ../nbs/practice/21_explore.ipynb #ba1b18b2
 def data_url(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
 ) -> str:
@@ -778,7 +778,7 @@ def uploaded(
         path.write_bytes(file["content"])
         return load_image(path)
 
-# %% ../nbs/practice/21_explore.ipynb #2e5393aa
+# %% ../nbs/practice/21_explore.ipynb #be874aa1
 class PaintController(Controller):
     "A drawing and the scale where it enters."
     name = "paint"
@@ -806,7 +806,7 @@ class PaintController(Controller):
                          f"The photograph, a drawing in its colours, and what the model makes of it: {says}")
         return Shown(result, picture, says, f"result = paint_to_image(model, drawing, {options})", {**self.inputs, "drawing": drawing})
 
-# %% ../nbs/practice/21_explore.ipynb #22070c49
+# %% ../nbs/practice/21_explore.ipynb #48e216bb
 def explore_paint(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -826,7 +826,7 @@ def explore_paint(
     upload.observe(take, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #7ace3773
+# %% ../nbs/practice/21_explore.ipynb #46c21dbd
 EDITS = ("copy", "move", "draw", "paste boats", "paste leaves", "paste moss")
 
 def oval(
@@ -856,7 +856,7 @@ def make_edit(
     middle = to[0] + box[2]/2, to[1] + box[3]/2
     return paste(photograph, other, oval(other, box), middle, box[2])
 
-# %% ../nbs/practice/21_explore.ipynb #8acd458f
+# %% ../nbs/practice/21_explore.ipynb #3a9572d4
 class EditController(Controller):
     "What is changed, how wide the mask is, and the scale where it enters."
     name = "edit"
@@ -905,7 +905,7 @@ class EditController(Controller):
         strip = sheet([image for _, image in made], [f"scale {i}" for i, _ in made], 90)
         return packed(stacked(top, strip), f"An edit of the photograph, its mask in orange, and the result; below, the results of all scales: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #e605dc03
+# %% ../nbs/practice/21_explore.ipynb #ffd4d39b
 def explore_edit(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -927,7 +927,7 @@ def explore_edit(
     for name in shares: controls[name].observe(typed, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #c5d240e8
+# %% ../nbs/practice/21_explore.ipynb #d969731c
 def losses_picture(
     rows, # of the log, see `LOG`
     size:tuple=(860, 230), # width and height, in pixels
@@ -954,7 +954,7 @@ def look(
     with torch.no_grad():
         return [trainer.real, scale.reconstruct(trainer.rec_base).clamp(-1, 1), scale(noise, trainer.bases(0)).clamp(-1, 1)]
 
-# %% ../nbs/practice/21_explore.ipynb #38056d5d
+# %% ../nbs/practice/21_explore.ipynb #239a6c12
 class TrainingController(Controller, Callback):
     "A training that can be paused, in a run directory."
     name, live = "training", True
@@ -1023,7 +1023,7 @@ class TrainingController(Controller, Callback):
         "The model so far."
         images = [enlarge(self.model.image, self.model.sizes[-1]), self.model.reconstruct().clamp(-1, 1),
                   *(sample(self.model, 1, seed) for seed in (1, 2))]
-        says = f"{self.phase}: {len(self.model.scales)} scales up to {self.model.sizes[-1][0]}×{self.model.sizes[-1][1]} pixels, in {self.folder}"
+        says = f"{self.phase}: model of {len(self.model.scales)} scale(s) up to {self.model.sizes[-1][0]}×{self.model.sizes[-1][1]} pixels, in {self.folder}"
         picture = stacked(losses_picture(read_log(self.folder)), sheet(images, ["photograph", "reconstruction", "sample", "sample"], 140))
         return Shown(images[2], packed(picture, f"Losses, reconstruction and samples of a training: {says}"), says,
                      self.code("sample(model, 1, seed=1)"), self.inputs)
@@ -1060,7 +1060,7 @@ class TrainingController(Controller, Callback):
                            self.code("sample(model, 1, seed=1)"), self.inputs)
         self.changed(self)
 
-# %% ../nbs/practice/21_explore.ipynb #1df59a94
+# %% ../nbs/practice/21_explore.ipynb #82d4bdce
 class TrainingExplorer(Explorer):
     "The view of a training: its buttons follow its phase."
     def __init__(self, controller, controls, height):

@@ -105,7 +105,7 @@ def page(request, serve, chromium):
     page.set_default_timeout(1000*PATIENCE)
     page.goto(serve(page.kind))
     if page.kind == "lab": run_all(page)
-    page.locator(".singan-scales figure").wait_for()                  # of the last explorer
+    page.locator(".singan-training figure").wait_for()               # the last explorer
     yield page
     page.close()
 

@@ -15,7 +15,6 @@ import pytest
 from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NOTEBOOK = ROOT/"nbs"/"practice"/"21_explore.ipynb"
 PATIENCE = float(os.environ.get("PATIENCE", 300))     # seconds for anything that a slow machine may need long for
 CHROMIUM = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", "chromium"), "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -35,13 +34,9 @@ def answers(address):
 
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory):
-    "A folder with the notebook as a reader gets it, but without outputs, and settings that keep every cell in the page."
+    "A folder with the page that `make app` serves: every explorer; and settings that keep every cell in the page."
     folder = tmp_path_factory.mktemp("work")
-    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code": cell.update(outputs=[], execution_count=None)
-    notebook["metadata"] = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    (folder/"explore.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    subprocess.run([sys.executable, ROOT/"scripts"/"make_app.py", folder/"explore.ipynb"], check=True)
     settings = folder/"settings"/"@jupyterlab"
     for name, values in {"notebook-extension/tracker": {"windowingMode": "none"}, "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False}}.items():
         (settings/name).parent.mkdir(parents=True, exist_ok=True)

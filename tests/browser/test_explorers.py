@@ -50,7 +50,7 @@ class Tool:
         before = self.request
         self.slider(name).focus()
         for _ in range(times): self.page.keyboard.press(key)
-        return self.settled(before + times - 1)
+        return self.settled(before)
 
     def type(self, name, value, state="done"):
         before, field = self.request, self.field(name)
@@ -277,12 +277,17 @@ def test_no_thread_is_left_and_the_console_is_clean(page):
     assert [text for text in page.errors if not known.search(text)] == []
 
 
-def answer(page, expression):
-    "What the kernel prints for an expression, asked in a cell of its own at the notebook's end."
-    page.locator(".jp-Notebook .jp-Cell").last.click()
+def run_at_the_end(page, code):
+    "Run a cell of one's own at the notebook's end; returns the cell."
+    page.locator(".jp-Notebook .jp-Cell").last.click(position=dict(x=5, y=5))
     page.keyboard.press("Escape"); page.keyboard.press("b"); page.keyboard.press("Enter")
-    page.keyboard.type(f"print({expression})"); page.keyboard.press("Control+Enter")
-    output = page.locator(".jp-Notebook .jp-CodeCell").last.locator(".jp-OutputArea-output pre")
+    page.keyboard.insert_text(code); page.keyboard.press("Control+Enter")
+    return page.locator(".jp-Notebook .jp-CodeCell").last
+
+
+def answer(page, expression):
+    "What the kernel prints for an expression."
+    output = run_at_the_end(page, f"print({expression})").locator(".jp-OutputArea-output pre")
     output.wait_for()
     return output.inner_text().strip()
 
@@ -290,11 +295,10 @@ def answer(page, expression):
 def test_after_a_restart_of_the_kernel_it_works_again(page):
     if page.kind != "lab": pytest.skip("Voilà has no kernel menu")
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.get_by_role("menuitem", name="Restart Kernel and Run All Cells…").click()
-    page.locator(".singan-scales").first.evaluate("e => e.dataset.old = 'yes'")
+    page.get_by_role("menuitem", name="Restart Kernel and Clear Outputs of All Cells…").click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
-    page.locator(".singan-training:not([data-old]) figure").wait_for()
-    page.locator(".singan-scales:not([data-old]) figure").wait_for()
+    expect(page.locator(".singan-scales")).to_have_count(0)
+    run_at_the_end(page, "from singan_nb.explore import *; explore_scales('dunes')").locator("figure").wait_for()
     tool = Tool(page, "scales")
     tool.press("start scale", times=2); tool.says("start scale 2,")
     tool.check(explore.ScalesController({"model": "dunes"}), start_scale=2)

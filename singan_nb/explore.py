@@ -9,7 +9,7 @@ __all__ = ['EDITS', 'Shown', 'Dropped', 'Controller', 'program', 'save_shown', '
            'heat', 'CriticController', 'explore_critic', 'PaintController', 'explore_paint', 'oval', 'make_edit',
            'EditController', 'explore_edit', 'TrainingController', 'TrainingExplorer', 'explore_training']
 
-# %% ../nbs/practice/21_explore.ipynb #5334bc6e
+# %% ../nbs/practice/21_explore.ipynb #15c9e7f3
 import base64, copy, html, io, math, tempfile, threading, time
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -41,7 +41,7 @@ except ImportError as missing:
     raise ImportError(f"the explorers need {missing.name}, which is not installed; "
                       "pip install 'singan_nb[explore]'") from None
 
-# %% ../nbs/practice/21_explore.ipynb #999a8942
+# %% ../nbs/practice/21_explore.ipynb #773119ec
 @dataclass
 class Shown:
     "What an explorer shows, and how to make it again."
@@ -55,7 +55,7 @@ class Shown:
 class Dropped(Exception):
     "A request that a newer one has overtaken."
 
-# %% ../nbs/practice/21_explore.ipynb #719d61e6
+# %% ../nbs/practice/21_explore.ipynb #6cde58aa
 class Controller:
     "State, requests and pictures of one explorer; knows nothing of a browser."
     name, suffix = "picture", ".png"                         # of the files that it saves
@@ -144,7 +144,7 @@ class Controller:
             if self.number != number: return
             self.shown, self.error, self.answered, self.seconds = shown, error, number, time.perf_counter() - begin
 
-# %% ../nbs/practice/21_explore.ipynb #55fb90b5
+# %% ../nbs/practice/21_explore.ipynb #2b3331dd
 OPENERS = {"model": "SinGAN.load", "mask": "load_mask"}                # of inputs; all others are images
 
 def input_line(
@@ -157,7 +157,7 @@ def input_line(
     source = str(value) if isinstance(value, (str, Path)) else f"{stem}_{name}.{ending}"
     return f"{name} = {OPENERS.get(name, 'load_image')}({source!r})"
 
-# %% ../nbs/practice/21_explore.ipynb #85ee34d3
+# %% ../nbs/practice/21_explore.ipynb #4c8d5f5c
 def program(
     shown:Shown,
     file:str, # name of the picture that it writes
@@ -185,7 +185,7 @@ def save_shown(
     with atomic_write(picture.with_suffix(".py")) as file: file.write_text(program(shown, picture.name))
     return picture
 
-# %% ../nbs/practice/21_explore.ipynb #923bb8cb
+# %% ../nbs/practice/21_explore.ipynb #007912ca
 def sheet(
     images, # list of (1, 3, H, W) of any sizes
     captions, # list of str
@@ -218,7 +218,7 @@ def small(
     "The same in 256 colours, to be stored in a notebook."
     return packed(Image.open(io.BytesIO(picture.png)).quantize(256), picture.alt)
 
-# %% ../nbs/practice/21_explore.ipynb #3badd8e5
+# %% ../nbs/practice/21_explore.ipynb #8ad10b5c
 def as_given(
     inputs:dict, # by name: what was given
     name:str, # "model" or "image"
@@ -228,7 +228,7 @@ def as_given(
     if isinstance(value, (str, Path)): return (SinGAN.load if name == "model" else load_image)(value)
     return value if isinstance(value, SinGAN) else check_image(value)
 
-# %% ../nbs/practice/21_explore.ipynb #76dc257f
+# %% ../nbs/practice/21_explore.ipynb #3123d02a
 JAVASCRIPT = Path(str(files("singan_nb")))/"canvas"
 
 class Names(anywidget.AnyWidget):
@@ -242,7 +242,7 @@ def slider(
     "A slider that asks when it is let go; its value can also be typed."
     kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
     return kind(value, min=low, max=high, step=step, description=name, continuous_update=False,
-                style=dict(description_width="9em"), layout=dict(width="25em"))
+                style=dict(description_width="9em"), layout=dict(width="24em"))
 
 def number(
     name:str, # that stands beside it
@@ -250,7 +250,7 @@ def number(
 ):
     "A field for a whole number; the controller says which are possible."
     return widgets.IntText(value, description=name, continuous_update=False, style=dict(description_width="9em"),
-                           layout=dict(width="17em"))
+                           layout=dict(width="24em"))
 
 def choice(
     name:str, # that stands beside it
@@ -258,9 +258,9 @@ def choice(
 ):
     "A list to choose from; the first is chosen."
     return widgets.Dropdown(options=list(options), description=name, style=dict(description_width="9em"),
-                            layout=dict(width="25em"))
+                            layout=dict(width="24em"))
 
-# %% ../nbs/practice/21_explore.ipynb #44bc3f03
+# %% ../nbs/practice/21_explore.ipynb #a9471921
 def picture_html(
     picture:Picture,
     number:int, # of the request
@@ -281,7 +281,7 @@ def status_html(
     return (f'<div role="status" data-request="{number}" data-state="{state}" '
             f'style="font-size:14px;line-height:1.4">{sign}{html.escape(text)}</div>')
 
-# %% ../nbs/practice/21_explore.ipynb #ac37c0ad
+# %% ../nbs/practice/21_explore.ipynb #f353a3b1
 _open = {}                                                   # by cell: the run that opened, and what it opened
 
 def close_earlier(
@@ -295,7 +295,7 @@ def close_earlier(
     for old in explorers if before != run else []: old.close()
     _open[cell] = run, [*(explorers if before == run else []), explorer]
 
-# %% ../nbs/practice/21_explore.ipynb #f005784e
+# %% ../nbs/practice/21_explore.ipynb #e1c9e526
 class Explorer(widgets.VBox):
     "The view of a controller."
     def __init__(self,
@@ -304,6 +304,7 @@ class Explorer(widgets.VBox):
         height:int, # of the place for the picture, in pixels
         wide=None, # more controls, by name of the state, each in a line of its own
         buttons=(), # more of them
+        columns:int=3, # of controls
         folder:str|Path="explorer", # where Save writes
     ):
         self.controller, self.controls, self.folder = controller, controls | (wide or {}), folder
@@ -311,9 +312,10 @@ class Explorer(widgets.VBox):
         self.status = widgets.HTML(layout=dict(min_height="3em"))
         self.code = widgets.Textarea(description="Python", rows=5, style=dict(description_width="5em"),
                                      layout=dict(width="95%"))
-        reset, save = widgets.Button(description="Reset"), widgets.Button(description="Save picture and code")
+        reset = widgets.Button(description="Reset")
+        save = widgets.Button(description="Save picture and code", layout=dict(width="auto"))
         reset.on_click(lambda _: self.reset()); save.on_click(lambda _: self.save())
-        super().__init__([widgets.Box(list(controls.values()), layout=dict(flex_flow="row wrap")),
+        super().__init__([widgets.GridBox(list(controls.values()), layout=dict(grid_template_columns=f"repeat({columns}, 25em)")),
                           *(wide or {}).values(),
                           widgets.HBox([reset, save, *buttons], layout=dict(flex_flow="row wrap")),
                           self.status, self.picture, self.code, Names()])
@@ -365,7 +367,7 @@ class Explorer(widgets.VBox):
 
     def __repr__(self): return f"explorer of {self.controller.name}"
 
-# %% ../nbs/practice/21_explore.ipynb #d8f69de3
+# %% ../nbs/practice/21_explore.ipynb #f3f681cb
 @torch.no_grad()
 def steer(
     model:SinGAN,
@@ -388,7 +390,7 @@ def steer(
         images.append(run(model.scales[k], gains[k]*noise, base))
     return images
 
-# %% ../nbs/practice/21_explore.ipynb #7460df0b
+# %% ../nbs/practice/21_explore.ipynb #5becadeb
 class ScalesController(Controller):
     "Start scale, size, and seed and gain of every scale."
     name = "scales"
@@ -439,7 +441,7 @@ class ScalesController(Controller):
         return packed(stacked(top, strip), f"A sample that starts at scale {start} beside the photograph; below, the "
                       f"image of every scale and what it added, with standard deviations {[round(s, 3) for s in spread]}")
 
-# %% ../nbs/practice/21_explore.ipynb #3c4de789
+# %% ../nbs/practice/21_explore.ipynb #186a7342
 def explore_scales(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -451,9 +453,9 @@ def explore_scales(
     for k, (h, w) in enumerate(sizes):
         controls[f"gain{k}"] = slider(f"{k} ({h}×{w}): gain", 1., 0., 3., .25)
         controls[f"other{k}"] = number("other noise", 0)
-    return Explorer(control, controls, 460)
+    return Explorer(control, controls, 460, columns=2)
 
-# %% ../nbs/practice/21_explore.ipynb #39308f34
+# %% ../nbs/practice/21_explore.ipynb #a5b40f6d
 class PyramidController(Controller):
     "Sizes, depth, a scale and a place."
     name = "pyramid"
@@ -483,7 +485,7 @@ class PyramidController(Controller):
         alt = f"The photograph with the window of each of {len(sizes)} scales as a frame; below, what scale {k} sees: {says}"
         return Shown(drawn, packed(stacked(drawn, inside), alt), says, code, self.inputs, dict(scale=len(sizes) - 1))
 
-# %% ../nbs/practice/21_explore.ipynb #4eb992ac
+# %% ../nbs/practice/21_explore.ipynb #634b3b88
 def explore_pyramid(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
 ) -> Explorer:
@@ -495,7 +497,7 @@ def explore_pyramid(
                     down=slider("down, %", 50, 0, 100), across=slider("across, %", 50, 0, 100))
     return Explorer(control, controls, 670)
 
-# %% ../nbs/practice/21_explore.ipynb #97163bcf
+# %% ../nbs/practice/21_explore.ipynb #186e0dc0
 class Abort(Callback):
     "Ends a training that is not wanted any more."
     def __init__(self, check): self.check = check
@@ -558,7 +560,7 @@ class SuperresController(Controller):
         parts = sheet([bicubic[(..., *detail)], result[(..., *detail)]], ["detail, bicubic", "detail, SinGAN"], 180)
         return packed(stacked(whole, parts), f"The photograph enlarged, bicubic on the left and by SinGAN on the right, and a detail of both: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #302dc2ca
+# %% ../nbs/practice/21_explore.ipynb #183b8385
 def cancel_button(
     controller:Controller,
 ) -> widgets.Button:
@@ -574,7 +576,7 @@ def check_box(
     "On or off."
     return widgets.Checkbox(value, description=name, indent=False, layout=dict(width="12em"))
 
-# %% ../nbs/practice/21_explore.ipynb #b863f2db
+# %% ../nbs/practice/21_explore.ipynb #d24505c4
 def explore_superres(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
     iters:int=100, # of the training at each scale, for an image that has no pretrained model
@@ -586,7 +588,7 @@ def explore_superres(
                     noise=check_box("noise", True), consistent=check_box("consistent", True))
     return Explorer(control, controls, 570, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #ab964c6e
+# %% ../nbs/practice/21_explore.ipynb #90426051
 class AnimationController(Controller):
     "Walk, start scale, length, a frame, and whether it plays."
     name, suffix = "animation", ".gif"
@@ -623,7 +625,7 @@ class AnimationController(Controller):
         with tempfile.TemporaryDirectory() as folder:
             return Picture(save_animation(enlarged, Path(folder)/"film.gif", fps).read_bytes(), alt)
 
-# %% ../nbs/practice/21_explore.ipynb #6c92a31e
+# %% ../nbs/practice/21_explore.ipynb #9d5701ff
 def explore_animation(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -635,7 +637,7 @@ def explore_animation(
                     seed=slider("seed", 0, 0, 20), loop=check_box("loop", True), play=check_box("play", False))
     return Explorer(control, controls, 270, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #8faf87f0
+# %% ../nbs/practice/21_explore.ipynb #791dac38
 def critic_history(
     model:SinGAN, # its scales below are used as they are
     scale:int=0, # that is trained anew
@@ -679,7 +681,7 @@ def heat(
     share = ((scores[0, 0] - low)/max(high - low, 1e-9)).clamp(0, 1).numpy()
     return to_tensor(matplotlib.colormaps["cividis"](share)[..., :3])
 
-# %% ../nbs/practice/21_explore.ipynb #21718c6c
+# %% ../nbs/practice/21_explore.ipynb #700928c1
 class CriticController(Controller):
     "Scale, depth, a moment of the training, a place."
     name = "critic"
@@ -719,7 +721,7 @@ class CriticController(Controller):
                             ["photograph", "fake, a window", "what would please", f"scores {low:.2f} … {high:.2f}", "dark: looks fake"],
                             170, 3), f"Photograph and fake, and the critic's scores of all their windows, dark where it thinks they are fake: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #808d14e7
+# %% ../nbs/practice/21_explore.ipynb #db07b438
 def explore_critic(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
     iters:int=60, # of the training that is watched
@@ -731,7 +733,7 @@ def explore_critic(
                     layers=slider("layers", 5, 2, 8), down=slider("window down, %", 50, 0, 100), across=slider("window across, %", 50, 0, 100))
     return Explorer(control, controls, 410, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #23c27335
+# %% ../nbs/practice/21_explore.ipynb #fd1566b0
 def data_url(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
 ) -> str:
@@ -778,7 +780,7 @@ def uploaded(
         path.write_bytes(file["content"])
         return load_image(path)
 
-# %% ../nbs/practice/21_explore.ipynb #a4cae382
+# %% ../nbs/practice/21_explore.ipynb #83f087df
 class PaintController(Controller):
     "A drawing and the scale where it enters."
     name = "paint"
@@ -806,7 +808,7 @@ class PaintController(Controller):
                          f"The photograph, a drawing in its colours, and what the model makes of it: {says}")
         return Shown(result, picture, says, f"result = paint_to_image(model, drawing, {options})", {**self.inputs, "drawing": drawing})
 
-# %% ../nbs/practice/21_explore.ipynb #0acaee9c
+# %% ../nbs/practice/21_explore.ipynb #ccfebb19
 def explore_paint(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -826,7 +828,7 @@ def explore_paint(
     upload.observe(take, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #c62547ad
+# %% ../nbs/practice/21_explore.ipynb #ced28331
 EDITS = ("copy", "move", "draw", "paste boats", "paste leaves", "paste moss")
 
 def oval(
@@ -856,7 +858,7 @@ def make_edit(
     middle = to[0] + box[2]/2, to[1] + box[3]/2
     return paste(photograph, other, oval(other, box), middle, box[2])
 
-# %% ../nbs/practice/21_explore.ipynb #6a2ec4d0
+# %% ../nbs/practice/21_explore.ipynb #4ba4d350
 class EditController(Controller):
     "What is changed, how wide the mask is, and the scale where it enters."
     name = "edit"
@@ -905,7 +907,7 @@ class EditController(Controller):
         strip = sheet([image for _, image in made], [f"scale {i}" for i, _ in made], 90)
         return packed(stacked(top, strip), f"An edit of the photograph, its mask in orange, and the result; below, the results of all scales: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #7fcdbffc
+# %% ../nbs/practice/21_explore.ipynb #51124cca
 def explore_edit(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -927,7 +929,7 @@ def explore_edit(
     for name in shares: controls[name].observe(typed, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #beac24db
+# %% ../nbs/practice/21_explore.ipynb #c188a586
 def losses_picture(
     rows, # of the log, see `LOG`
     size:tuple=(860, 230), # width and height, in pixels
@@ -954,7 +956,7 @@ def look(
     with torch.no_grad():
         return [trainer.real, scale.reconstruct(trainer.rec_base).clamp(-1, 1), scale(noise, trainer.bases(0)).clamp(-1, 1)]
 
-# %% ../nbs/practice/21_explore.ipynb #5fa43b16
+# %% ../nbs/practice/21_explore.ipynb #ab48d42f
 class TrainingController(Controller, Callback):
     "A training that can be paused, in a run directory."
     name, live = "training", True
@@ -1060,7 +1062,7 @@ class TrainingController(Controller, Callback):
                            self.code("sample(model, 1, seed=1)"), self.inputs)
         self.changed(self)
 
-# %% ../nbs/practice/21_explore.ipynb #960720b7
+# %% ../nbs/practice/21_explore.ipynb #b8f95198
 class TrainingExplorer(Explorer):
     "The view of a training: its buttons follow its phase."
     def __init__(self, controller, controls, height):

@@ -3,7 +3,8 @@ const CONTROLS = "[role=slider], input, select, textarea, [contenteditable]";
 
 function nameControls(root) {
   for (const line of root.querySelectorAll(".widget-inline-hbox")) {
-    const name = line.querySelector(".widget-label")?.textContent;
+    const words = [...line.querySelectorAll(".widget-label, .widget-label-basic")].map(label => label.textContent.replace("\u200b", "").trim());
+    const name = words.find(word => word);
     if (!name) continue;
     for (const control of line.querySelectorAll(CONTROLS)) {
       const typed = control.isContentEditable ? ", typed" : "";

@@ -93,14 +93,14 @@ def chromium():
 @pytest.fixture(scope="module", params=["lab", "voila"])
 def page(request, serve, chromium):
     "The notebook in a browser, all its cells run; `page.kind` says where, `page.errors` what the console complained of."
-    page = chromium.new_page(viewport=dict(width=1400, height=1000))
+    page = chromium.new_page(viewport=dict(width=1400, height=1500))
     page.kind, page.errors = request.param, []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.set_default_timeout(1000*PATIENCE)
     page.goto(serve(page.kind))
     if page.kind == "lab": run_all(page)
-    page.locator(".singan-training figure").wait_for()               # the last explorer
+    page.locator(".singan-training figure").wait_for(timeout=1000*max(PATIENCE, 300))               # the last explorer
     yield page
     page.close()
 

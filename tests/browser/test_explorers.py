@@ -86,7 +86,7 @@ class Tool:
             assert control.get_attribute("aria-label"), control.evaluate("e => e.outerHTML")
         if SHOTS and self.page.kind == "lab":
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
-            Image.open(io.BytesIO(self.root.screenshot())).convert("RGB").quantize(128).save(Path(SHOTS)/f"{self.name}.png", optimize=True)
+            Image.open(io.BytesIO(self.root.screenshot())).convert("RGB").save(Path(SHOTS)/f"{self.name}.webp", quality=80, method=6)
 
 
 def test_scales(page):
@@ -211,8 +211,8 @@ def test_edit(page):
     tool.choose("what to do", "move"); tool.says("move"); tool.check(reference, kind="move")
     canvas = tool.root.locator("canvas[tabindex='0'][data-ready=true]")
     strokes(page, canvas)                                                        # marks a rectangle: four fields change
-    expect(tool.root.get_by_role("textbox", name="top, %, typed")).to_have_text("30")
-    expect(tool.root.get_by_role("textbox", name="width, %, typed")).to_have_text("30")
+    expect(tool.root.get_by_role("textbox", name="top, %, typed", exact=True)).to_have_text("30")
+    expect(tool.root.get_by_role("textbox", name="width, %, typed", exact=True)).to_have_text("30")
     tool.says("move"); page.wait_for_timeout(1000); tool.settled()
     tool.check(reference, top=30, left=30, height=20, width=30)
     tool.press("scale", times=1); tool.says("scale 4"); tool.check(reference, scale=4)

@@ -9,7 +9,7 @@ __all__ = ['EDITS', 'Shown', 'Dropped', 'Controller', 'program', 'save_shown', '
            'heat', 'CriticController', 'explore_critic', 'PaintController', 'explore_paint', 'oval', 'make_edit',
            'EditController', 'explore_edit', 'TrainingController', 'TrainingExplorer', 'explore_training']
 
-# %% ../nbs/practice/21_explore.ipynb #15c9e7f3
+# %% ../nbs/practice/21_explore.ipynb #042c9d9a
 import base64, copy, html, io, math, tempfile, threading, time
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -41,7 +41,7 @@ except ImportError as missing:
     raise ImportError(f"the explorers need {missing.name}, which is not installed; "
                       "pip install 'singan_nb[explore]'") from None
 
-# %% ../nbs/practice/21_explore.ipynb #773119ec
+# %% ../nbs/practice/21_explore.ipynb #60d94ada
 @dataclass
 class Shown:
     "What an explorer shows, and how to make it again."
@@ -51,11 +51,12 @@ class Shown:
     code:str            # Python lines that leave the result in `result`
     inputs:dict = field(default_factory=dict)  # by name, what the code needs: name or path, image, mask, model
     limits:dict = field(default_factory=dict)  # by name of a control, its largest value
+    fps:float = 10                             # of an animation, frames a second
 
 class Dropped(Exception):
     "A request that a newer one has overtaken."
 
-# %% ../nbs/practice/21_explore.ipynb #6cde58aa
+# %% ../nbs/practice/21_explore.ipynb #9e271f0e
 class Controller:
     "State, requests and pictures of one explorer; knows nothing of a browser."
     name, suffix = "picture", ".png"                         # of the files that it saves
@@ -144,7 +145,7 @@ class Controller:
             if self.number != number: return
             self.shown, self.error, self.answered, self.seconds = shown, error, number, time.perf_counter() - begin
 
-# %% ../nbs/practice/21_explore.ipynb #2b3331dd
+# %% ../nbs/practice/21_explore.ipynb #d1cca90d
 OPENERS = {"model": "SinGAN.load", "mask": "load_mask"}                # of inputs; all others are images
 
 def input_line(
@@ -157,14 +158,14 @@ def input_line(
     source = str(value) if isinstance(value, (str, Path)) else f"{stem}_{name}.{ending}"
     return f"{name} = {OPENERS.get(name, 'load_image')}({source!r})"
 
-# %% ../nbs/practice/21_explore.ipynb #4c8d5f5c
+# %% ../nbs/practice/21_explore.ipynb #914c622f
 def program(
     shown:Shown,
     file:str, # name of the picture that it writes
 ) -> str:
     "The Python file that makes a picture again."
     lines = [input_line(name, value, Path(file).stem) for name, value in shown.inputs.items()]
-    save = f"save_animation(result, {file!r})" if file.endswith(".gif") else f"save_image(result, {file!r})"
+    save = f"save_animation(result, {file!r}, {shown.fps})" if file.endswith(".gif") else f"save_image(result, {file!r})"
     return "\n".join(["from singan_nb.all import *", "from singan_nb.explore import *", *lines, shown.code, save, ""])
 
 def save_shown(
@@ -177,7 +178,8 @@ def save_shown(
     folder = Path(folder)
     stem = next(f"{name}_{i}" for i in range(1, 10**6) if not list(folder.glob(f"{name}_{i}[._]*")))
     picture = folder/f"{stem}{suffix}"
-    (save_animation if suffix == ".gif" else save_image)(shown.result, picture)
+    if suffix == ".gif": save_animation(shown.result, picture, shown.fps)
+    else: save_image(shown.result, picture)
     for key, value in shown.inputs.items():
         if isinstance(value, SinGAN): value.save(folder/f"{stem}_{key}.safetensors")
         if torch.is_tensor(value): save_image(value if key != "mask" else value.expand(-1, 3, -1, -1)*2 - 1,
@@ -185,7 +187,7 @@ def save_shown(
     with atomic_write(picture.with_suffix(".py")) as file: file.write_text(program(shown, picture.name))
     return picture
 
-# %% ../nbs/practice/21_explore.ipynb #007912ca
+# %% ../nbs/practice/21_explore.ipynb #139ad108
 def sheet(
     images, # list of (1, 3, H, W) of any sizes
     captions, # list of str
@@ -218,7 +220,7 @@ def small(
     "The same in 256 colours, to be stored in a notebook."
     return packed(Image.open(io.BytesIO(picture.png)).quantize(256), picture.alt)
 
-# %% ../nbs/practice/21_explore.ipynb #8ad10b5c
+# %% ../nbs/practice/21_explore.ipynb #8c995878
 def as_given(
     inputs:dict, # by name: what was given
     name:str, # "model" or "image"
@@ -228,7 +230,7 @@ def as_given(
     if isinstance(value, (str, Path)): return (SinGAN.load if name == "model" else load_image)(value)
     return value if isinstance(value, SinGAN) else check_image(value)
 
-# %% ../nbs/practice/21_explore.ipynb #3123d02a
+# %% ../nbs/practice/21_explore.ipynb #9de273a1
 JAVASCRIPT = Path(str(files("singan_nb")))/"canvas"
 
 class Names(anywidget.AnyWidget):
@@ -260,7 +262,7 @@ def choice(
     return widgets.Dropdown(options=list(options), description=name, style=dict(description_width="9em"),
                             layout=dict(width="24em"))
 
-# %% ../nbs/practice/21_explore.ipynb #a9471921
+# %% ../nbs/practice/21_explore.ipynb #6ef6a7b8
 def picture_html(
     picture:Picture,
     number:int, # of the request
@@ -277,11 +279,11 @@ def status_html(
     text:str,
 ) -> str:
     "The status line; screen readers are told when it changes."
-    sign = {"busy": "⏳ ", "done": "", "error": "⚠ "}[state]
+    sign = "Error: " if state == "error" else ""
     return (f'<div role="status" data-request="{number}" data-state="{state}" '
             f'style="font-size:14px;line-height:1.4">{sign}{html.escape(text)}</div>')
 
-# %% ../nbs/practice/21_explore.ipynb #f353a3b1
+# %% ../nbs/practice/21_explore.ipynb #dd93df71
 _open = {}                                                   # by cell: the run that opened, and what it opened
 
 def close_earlier(
@@ -295,7 +297,7 @@ def close_earlier(
     for old in explorers if before != run else []: old.close()
     _open[cell] = run, [*(explorers if before == run else []), explorer]
 
-# %% ../nbs/practice/21_explore.ipynb #e1c9e526
+# %% ../nbs/practice/21_explore.ipynb #0b1c0cda
 class Explorer(widgets.VBox):
     "The view of a controller."
     def __init__(self,
@@ -367,7 +369,7 @@ class Explorer(widgets.VBox):
 
     def __repr__(self): return f"explorer of {self.controller.name}"
 
-# %% ../nbs/practice/21_explore.ipynb #f3f681cb
+# %% ../nbs/practice/21_explore.ipynb #5027bb2f
 @torch.no_grad()
 def steer(
     model:SinGAN,
@@ -390,7 +392,7 @@ def steer(
         images.append(run(model.scales[k], gains[k]*noise, base))
     return images
 
-# %% ../nbs/practice/21_explore.ipynb #5becadeb
+# %% ../nbs/practice/21_explore.ipynb #2cfcc436
 class ScalesController(Controller):
     "Start scale, size, and seed and gain of every scale."
     name = "scales"
@@ -441,7 +443,7 @@ class ScalesController(Controller):
         return packed(stacked(top, strip), f"A sample that starts at scale {start} beside the photograph; below, the "
                       f"image of every scale and what it added, with standard deviations {[round(s, 3) for s in spread]}")
 
-# %% ../nbs/practice/21_explore.ipynb #186a7342
+# %% ../nbs/practice/21_explore.ipynb #ee7cdfa8
 def explore_scales(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -455,7 +457,7 @@ def explore_scales(
         controls[f"other{k}"] = number("other noise", 0)
     return Explorer(control, controls, 460, columns=2)
 
-# %% ../nbs/practice/21_explore.ipynb #a5b40f6d
+# %% ../nbs/practice/21_explore.ipynb #073f5095
 class PyramidController(Controller):
     "Sizes, depth, a scale and a place."
     name = "pyramid"
@@ -485,7 +487,7 @@ class PyramidController(Controller):
         alt = f"The photograph with the window of each of {len(sizes)} scales as a frame; below, what scale {k} sees: {says}"
         return Shown(drawn, packed(stacked(drawn, inside), alt), says, code, self.inputs, dict(scale=len(sizes) - 1))
 
-# %% ../nbs/practice/21_explore.ipynb #634b3b88
+# %% ../nbs/practice/21_explore.ipynb #d49ef0f4
 def explore_pyramid(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
 ) -> Explorer:
@@ -497,7 +499,7 @@ def explore_pyramid(
                     down=slider("down, %", 50, 0, 100), across=slider("across, %", 50, 0, 100))
     return Explorer(control, controls, 670)
 
-# %% ../nbs/practice/21_explore.ipynb #186e0dc0
+# %% ../nbs/practice/21_explore.ipynb #15ff13f7
 class Abort(Callback):
     "Ends a training that is not wanted any more."
     def __init__(self, check): self.check = check
@@ -560,7 +562,7 @@ class SuperresController(Controller):
         parts = sheet([bicubic[(..., *detail)], result[(..., *detail)]], ["detail, bicubic", "detail, SinGAN"], 180)
         return packed(stacked(whole, parts), f"The photograph enlarged, bicubic on the left and by SinGAN on the right, and a detail of both: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #183b8385
+# %% ../nbs/practice/21_explore.ipynb #85d50c6a
 def cancel_button(
     controller:Controller,
 ) -> widgets.Button:
@@ -576,7 +578,7 @@ def check_box(
     "On or off."
     return widgets.Checkbox(value, description=name, indent=False, layout=dict(width="12em"))
 
-# %% ../nbs/practice/21_explore.ipynb #d24505c4
+# %% ../nbs/practice/21_explore.ipynb #e62c04f3
 def explore_superres(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
     iters:int=100, # of the training at each scale, for an image that has no pretrained model
@@ -588,7 +590,7 @@ def explore_superres(
                     noise=check_box("noise", True), consistent=check_box("consistent", True))
     return Explorer(control, controls, 570, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #90426051
+# %% ../nbs/practice/21_explore.ipynb #bb83063a
 class AnimationController(Controller):
     "Walk, start scale, length, a frame, and whether it plays."
     name, suffix = "animation", ".gif"
@@ -614,18 +616,18 @@ class AnimationController(Controller):
         alt = f"Frames of a walk through the noise of the photograph's model: {says}"
         picture = self.film(film, state["fps"], alt) if state["play"] else self.still(film, t, alt)
         code = f"result = list(animate(model, {', '.join(f'{name}={value}' for name, value in key.items())}))"
-        return Shown(film, picture, says, code, self.inputs, dict(frame=len(film) - 1))
+        return Shown(film, picture, says, code, self.inputs, dict(frame=len(film) - 1), state["fps"])
 
     def still(self, film, t, alt):
-        change = 2*(film[t] - film[0]).abs().mean(1, keepdim=True).expand(-1, 3, -1, -1) - 1
-        return packed(sheet([film[0], film[t], change.clamp(-1, 1)], ["first frame", f"frame {t}", "what changed"], 180), alt)
+        change = 8*(film[t] - film[0]).abs().mean(1, keepdim=True).expand(-1, 3, -1, -1) - 1
+        return packed(sheet([film[0], film[t], change.clamp(-1, 1)], ["first frame", f"frame {t}", "what changed, × 8"], 180), alt)
 
     def film(self, film, fps, alt):
         enlarged = [resize(image, tuple(2*side for side in image.shape[-2:])).clamp(-1, 1) for image in film]
         with tempfile.TemporaryDirectory() as folder:
             return Picture(save_animation(enlarged, Path(folder)/"film.gif", fps).read_bytes(), alt)
 
-# %% ../nbs/practice/21_explore.ipynb #9d5701ff
+# %% ../nbs/practice/21_explore.ipynb #890ba037
 def explore_animation(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -637,7 +639,7 @@ def explore_animation(
                     seed=slider("seed", 0, 0, 20), loop=check_box("loop", True), play=check_box("play", False))
     return Explorer(control, controls, 270, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #791dac38
+# %% ../nbs/practice/21_explore.ipynb #8c3f67ad
 def critic_history(
     model:SinGAN, # its scales below are used as they are
     scale:int=0, # that is trained anew
@@ -681,7 +683,7 @@ def heat(
     share = ((scores[0, 0] - low)/max(high - low, 1e-9)).clamp(0, 1).numpy()
     return to_tensor(matplotlib.colormaps["cividis"](share)[..., :3])
 
-# %% ../nbs/practice/21_explore.ipynb #700928c1
+# %% ../nbs/practice/21_explore.ipynb #1a79d5f6
 class CriticController(Controller):
     "Scale, depth, a moment of the training, a place."
     name = "critic"
@@ -721,7 +723,7 @@ class CriticController(Controller):
                             ["photograph", "fake, a window", "what would please", f"scores {low:.2f} … {high:.2f}", "dark: looks fake"],
                             170, 3), f"Photograph and fake, and the critic's scores of all their windows, dark where it thinks they are fake: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #db07b438
+# %% ../nbs/practice/21_explore.ipynb #5fd983c3
 def explore_critic(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
     iters:int=60, # of the training that is watched
@@ -733,7 +735,7 @@ def explore_critic(
                     layers=slider("layers", 5, 2, 8), down=slider("window down, %", 50, 0, 100), across=slider("window across, %", 50, 0, 100))
     return Explorer(control, controls, 410, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #fd1566b0
+# %% ../nbs/practice/21_explore.ipynb #a0784905
 def data_url(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
 ) -> str:
@@ -780,7 +782,7 @@ def uploaded(
         path.write_bytes(file["content"])
         return load_image(path)
 
-# %% ../nbs/practice/21_explore.ipynb #83f087df
+# %% ../nbs/practice/21_explore.ipynb #4ff89c6f
 class PaintController(Controller):
     "A drawing and the scale where it enters."
     name = "paint"
@@ -808,7 +810,7 @@ class PaintController(Controller):
                          f"The photograph, a drawing in its colours, and what the model makes of it: {says}")
         return Shown(result, picture, says, f"result = paint_to_image(model, drawing, {options})", {**self.inputs, "drawing": drawing})
 
-# %% ../nbs/practice/21_explore.ipynb #ccfebb19
+# %% ../nbs/practice/21_explore.ipynb #8438c512
 def explore_paint(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -828,7 +830,7 @@ def explore_paint(
     upload.observe(take, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #ced28331
+# %% ../nbs/practice/21_explore.ipynb #fcd29ce1
 EDITS = ("copy", "move", "draw", "paste boats", "paste leaves", "paste moss")
 
 def oval(
@@ -858,7 +860,7 @@ def make_edit(
     middle = to[0] + box[2]/2, to[1] + box[3]/2
     return paste(photograph, other, oval(other, box), middle, box[2])
 
-# %% ../nbs/practice/21_explore.ipynb #4ba4d350
+# %% ../nbs/practice/21_explore.ipynb #23a89c1f
 class EditController(Controller):
     "What is changed, how wide the mask is, and the scale where it enters."
     name = "edit"
@@ -907,7 +909,7 @@ class EditController(Controller):
         strip = sheet([image for _, image in made], [f"scale {i}" for i, _ in made], 90)
         return packed(stacked(top, strip), f"An edit of the photograph, its mask in orange, and the result; below, the results of all scales: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #51124cca
+# %% ../nbs/practice/21_explore.ipynb #e0835f6d
 def explore_edit(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -929,7 +931,7 @@ def explore_edit(
     for name in shares: controls[name].observe(typed, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #c188a586
+# %% ../nbs/practice/21_explore.ipynb #d5b43313
 def losses_picture(
     rows, # of the log, see `LOG`
     size:tuple=(860, 230), # width and height, in pixels
@@ -956,7 +958,7 @@ def look(
     with torch.no_grad():
         return [trainer.real, scale.reconstruct(trainer.rec_base).clamp(-1, 1), scale(noise, trainer.bases(0)).clamp(-1, 1)]
 
-# %% ../nbs/practice/21_explore.ipynb #ab48d42f
+# %% ../nbs/practice/21_explore.ipynb #90ff6c84
 class TrainingController(Controller, Callback):
     "A training that can be paused, in a run directory."
     name, live = "training", True
@@ -1062,7 +1064,7 @@ class TrainingController(Controller, Callback):
                            self.code("sample(model, 1, seed=1)"), self.inputs)
         self.changed(self)
 
-# %% ../nbs/practice/21_explore.ipynb #b8f95198
+# %% ../nbs/practice/21_explore.ipynb #e411cf45
 class TrainingExplorer(Explorer):
     "The view of a training: its buttons follow its phase."
     def __init__(self, controller, controls, height):

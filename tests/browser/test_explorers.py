@@ -241,7 +241,7 @@ def test_training(page):
     assert (folder/"checkpoint.safetensors").exists()
     from singan_nb.training import read_log
     rows = len(read_log(folder))
-    tool.button("Resume").click(); tool.says("running: scale 0"); tool.says("left")
+    tool.button("Resume").click(); tool.says("running: scale 0"); tool.says(" s left")
     tool.keep()
     tool.button("Stop").click(); tool.says("stopped: model of 1 scale")
     assert len(read_log(folder)) > rows

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test test-cluster test-nightly test-matrix long-run bench lint notebooks export readme lab versions hooks clean
+.PHONY: demo test test-browser app test-cluster test-nightly test-matrix long-run bench lint notebooks export readme lab versions hooks clean
 
 demo: .venv/library  ## train on a bundled photograph (about two minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
@@ -24,6 +24,14 @@ lint: .venv/develop
 notebooks: .venv/develop  ## run every notebook top to bottom, with few iterations
 	@echo "== notebooks (each with few iterations)"
 	LESSON_ITERS=20 OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing --skip_file_re '^(index|[_.].*)'
+
+test-browser: .venv/browser chromium  ## drive the explorers in headless Chromium, in JupyterLab and in Voilà (4 minutes); SCREENSHOTS=folder keeps pictures
+	@echo "== explorers in JupyterLab and Voilà"
+	$(BIN)/python -m pytest -q tests/browser
+
+app: .venv/browser  ## the explorers as a page without code, for a class: http://127.0.0.1:8866
+	$(BIN)/python scripts/make_app.py app/explore.ipynb
+	$(BIN)/voila app/explore.ipynb --port=8866 --Voila.ip=127.0.0.1 --VoilaExecutor.timeout=600 $(VOILA)
 
 test-cluster: .venv/develop  ## many pictures on a Dask cluster and on Ray, started here; workers are killed (minutes)
 	@echo "== installing Dask and Ray"
@@ -57,7 +65,7 @@ hooks: .venv/develop  ## git hooks that keep notebooks clean and mergeable
 	$(BIN)/nbdev_install_hooks
 
 clean:  ## remove what these targets made
-	rm -rf .venv demo build *.egg-info
+	rm -rf .venv demo app build *.egg-info
 
 .venv/bin/pip:
 	@echo "== making .venv"
@@ -66,6 +74,15 @@ clean:  ## remove what these targets made
 .venv/library: .venv/bin/pip settings.ini setup.py requirements/constraints.txt
 	@echo "== installing the library (PyTorch is large: the first time takes minutes)"
 	$(PIP) -e .
+	@touch $@
+
+.PHONY: chromium
+chromium:
+	@bash scripts/get_chromium.sh
+
+.venv/browser: .venv/develop requirements/browser.txt
+	@echo "== installing Voilà and Playwright"
+	$(PIP) -r requirements/browser.txt
 	@touch $@
 
 .venv/develop: .venv/library requirements/dev.txt

@@ -21,10 +21,10 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE", "singan_nb/photographs/*.txt", "singan_nb/inception/*.txt", "singan_nb/pretrained/*.txt"],
     packages=find_packages(include=["singan_nb", "singan_nb.*"]),
-    package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*"]},
+    package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*", "canvas/*"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
-    extras_require={extra: settings[f"{extra}_requirements"].split() for extra in ("dask", "ray")},
+    extras_require={extra: settings[f"{extra}_requirements"].split() for extra in ("explore", "dask", "ray")},
     entry_points={"console_scripts": settings["console_scripts"].split()},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -24,6 +24,7 @@ setup(
     package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
+    extras_require={"onnx": settings["onnx_requirements"].split()},
     entry_points={"console_scripts": settings["console_scripts"].split()},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -18,3 +18,4 @@ from singan_nb.retarget import *
 from singan_nb.metrics import *
 from singan_nb.bench import *
 from singan_nb.official import *
+from singan_nb.onnx_export import *

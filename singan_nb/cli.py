@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'info', 'paint_command', 'edit_command',
            'harmonize_command', 'picture_files', 'evaluate_command', 'quality', 'bench', 'animate_command',
-           'compare_enlargements', 'superres_command', 'import_official_command', 'main', 'run_command']
+           'compare_enlargements', 'superres_command', 'import_official_command', 'export_onnx_command', 'main',
+           'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #517fc4d4
+# %% ../nbs/practice/22_scripts.ipynb #06c20029
 import glob, json, sys, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +25,13 @@ from .images import (FORMATS, SinGANError, atomic_write, bundled_images, images_
 from .metrics import evaluate, psnr, rmse_255, ssim
 from .models import SinGAN
 from .official import import_official
+from .onnx_export import export_onnx
 from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
 from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #0016e7e2
+# %% ../nbs/practice/22_scripts.ipynb #c83bd53f
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -37,13 +39,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #43900e66
+# %% ../nbs/practice/22_scripts.ipynb #ed764f4c
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #979cdb35
+# %% ../nbs/practice/22_scripts.ipynb #2c4f03c5
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -75,7 +77,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #edc93412
+# %% ../nbs/practice/22_scripts.ipynb #1f8fc379
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -87,7 +89,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #f7119bb3
+# %% ../nbs/practice/22_scripts.ipynb #6ade0bef
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -117,7 +119,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #26d7f6e4
+# %% ../nbs/practice/22_scripts.ipynb #4d7316c6
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -136,13 +138,13 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #d291c3d8
+# %% ../nbs/practice/22_scripts.ipynb #c5b6c1f0
 from .edit import edit
 from .harmonize import harmonize
 from .paint import paint_to_image
 from .sampling import load_mask
 
-# %% ../nbs/practice/22_scripts.ipynb #0ce59a4c
+# %% ../nbs/practice/22_scripts.ipynb #9c0fda59
 def _check_picture_name(out):
     "Raise `SinGANError`, before the work begins, if no picture can have that name."
     if out.suffix.lower() not in FORMATS:
@@ -160,7 +162,7 @@ def _apply(network, given, apply, scale, out, grid):
     sheet = images_grid(pictures, ["given"] + [f"scale {k}" for k in range(1, last + 1)], 4, 160)
     print(f"wrote {save_image(sheet, out.with_stem(out.stem + '_grid'))}")
 
-# %% ../nbs/practice/22_scripts.ipynb #a85bde09
+# %% ../nbs/practice/22_scripts.ipynb #1fc8cafd
 @app.command("paint")
 def paint_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -179,7 +181,7 @@ def paint_command(
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #f11e7940
+# %% ../nbs/practice/22_scripts.ipynb #3eac12c9
 def _change(function, model, picture, mask, scale, out, seed, grid, device):
     "What `singan edit` and `singan harmonize` do."
     _check_picture_name(out)
@@ -200,7 +202,7 @@ def edit_command(
     "Make an edit part of the photograph."
     _change(edit, model, edited, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #056d225f
+# %% ../nbs/practice/22_scripts.ipynb #e62a75fe
 @app.command("harmonize")
 def harmonize_command(
     model:Path = typer.Argument(help="A model file or a run folder, of the background alone."),
@@ -215,7 +217,7 @@ def harmonize_command(
     "Give a pasted object the look of its background."
     _change(harmonize, model, composite, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #485c7b0c
+# %% ../nbs/practice/22_scripts.ipynb #38090859
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -232,7 +234,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #fbfaf800
+# %% ../nbs/practice/22_scripts.ipynb #9a0c5f89
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
     rows = [(f"SIFID ({layer})", summary(scores["sifid"])), ("SWD", summary(scores["swd"]))]
@@ -244,7 +246,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #687a5ba3
+# %% ../nbs/practice/22_scripts.ipynb #8b66aefc
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -254,7 +256,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #ba366179
+# %% ../nbs/practice/22_scripts.ipynb #8ef868c7
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -281,13 +283,13 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #61480ba9
+# %% ../nbs/practice/22_scripts.ipynb #4bbc7b24
 def _listed(text, kind=str):
     "The values of a list with commas."
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #34d08b87
+# %% ../nbs/practice/22_scripts.ipynb #81ae8db0
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -310,7 +312,7 @@ def quality(
     measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ffda9755
+# %% ../nbs/practice/22_scripts.ipynb #afe18d39
 @app.command()
 def bench(
     out:Path = typer.Option(help="Results file (.json); what it holds is not measured again."),
@@ -333,7 +335,7 @@ def bench(
     bench_all(out, results, names, configs, budget, device, report=lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(results, indent=1) if as_json else bench_table(results["rows"]))
 
-# %% ../nbs/practice/22_scripts.ipynb #9725f117
+# %% ../nbs/practice/22_scripts.ipynb #a6cbb0e6
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -359,7 +361,7 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #0b9e2d6c
+# %% ../nbs/practice/22_scripts.ipynb #5c22f9ea
 def compare_enlargements(
     truth:torch.Tensor, # (1, 3, H, W)
     factor:float,
@@ -390,7 +392,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
     with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #4fb561db
+# %% ../nbs/practice/22_scripts.ipynb #a7b45c75
 @app.command("superres")
 def superres_command(
     image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
@@ -422,7 +424,7 @@ def _check_picture_path(out):
     if out.suffix.lower() not in FORMATS: raise SinGANError(f"{out}: the suffix must be one of {' '.join(FORMATS)}")
     if out.is_dir(): raise SinGANError(f"{out} is a folder; give a file name")
 
-# %% ../nbs/practice/22_scripts.ipynb #d1e141a6
+# %% ../nbs/practice/22_scripts.ipynb #7ea024ea
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -435,7 +437,20 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #bc42a689
+# %% ../nbs/practice/22_scripts.ipynb #e9c45cf4
+@app.command("export-onnx")
+def export_onnx_command(
+    model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
+    out:Optional[Path] = typer.Option(None, help="File to write (.onnx); by default named after the model, in this folder."),
+    half:bool = typer.Option(False, "--half", help="Weights in 16 bits: half the size."),
+    tolerance:float = typer.Option(1e-4, help="Largest difference from PyTorch, on the scale of [-1, 1]."),
+):
+    "Write a model as an ONNX graph, checked against PyTorch."
+    out = out or Path(f"{model.stem}.onnx")
+    worst = export_onnx(SinGAN.load(model), out, half, tolerance)
+    print(f"wrote {out}, {out.stat().st_size/2**20:.1f} MB, at most {worst:.1e} from PyTorch")
+
+# %% ../nbs/practice/22_scripts.ipynb #2b42e3bb
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

@@ -98,6 +98,7 @@ def replace_once(path:Path, old:str, new:str):
 def finish(out:Path, site:Path):
     "No other host, search that works from a folder, files that the pages fetch."
     shutil.copytree(site/"site", out/"site", dirs_exist_ok=True)
+    shutil.copy(site/"images"/"walk.webp", out/"images")
     for theme in (out/"site_libs"/"themes").glob("*.css"):
         theme.write_text(re.sub(r'@import\s*(url\([^)]*\)|"[^"]*");', "", theme.read_text(encoding="utf-8")), encoding="utf-8")
     index = json.loads((out/"search.json").read_text(encoding="utf-8"))
@@ -115,6 +116,8 @@ def finish_page(page:Path, up:str):
     text = page.read_text(encoding="utf-8")
     text = re.sub(r"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/(contrib/)?", f"{up}site/vendor/katex/", text)
     text = text.replace(f'<a href="{up or "./"}">', f'<a href="{up}index.html">')
+    text = re.sub(r'(<img [^>]*src="images/)walk\.gif("[^>]*>)',           # who wants no motion gets none
+                  r'<picture><source media="(prefers-reduced-motion: reduce)" srcset="images/walk.webp">\1walk.gif\2</picture>', text)
     page.write_text(text, encoding="utf-8")
 
 

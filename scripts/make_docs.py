@@ -68,7 +68,9 @@ def mend_links(text:str, depth:int) -> str:
     "Links out of nbs/ lead to the site's own page of that file, or to the repository."
     up = "../"*(depth + 1)
     for name, page in PAGES.items(): text = text.replace(f"]({up}{name}", f"]({'../'*depth}project/{page}.md")
-    return re.sub(rf"\]\({re.escape(up)}(?!\.\./)([^)]*)\)", rf"]({BLOB}/\1)", text)
+    text = re.sub(rf"\]\({re.escape(up)}(?!\.\./)([^)]*)\)", rf"]({BLOB}/\1)", text)
+    slug = lambda match: f"{match[1]}#{re.sub(r'[^a-z0-9_.-]', '', match[2].lower())})"
+    return re.sub(r"(\]\([^)#\s]*\.ipynb|\]\()#([^)\s]+)\)", slug, text)        # a heading's place, as the site names it
 
 
 def prepare(site:Path):
@@ -118,6 +120,10 @@ def finish_page(page:Path, up:str):
     text = text.replace(f'<a href="{up or "./"}">', f'<a href="{up}index.html">')
     text = re.sub(r'(<img [^>]*src="images/)walk\.gif("[^>]*>)',           # who wants no motion gets none
                   r'<picture><source media="(prefers-reduced-motion: reduce)" srcset="images/walk.webp">\1walk.gif\2</picture>', text)
+    text = re.sub(r"<pre(?![^>]*tabindex)", '<pre tabindex="0"', text)       # what is wide can be scrolled with the keyboard
+    text = text.replace('<span class="math display"', '<span tabindex="0" class="math display"')
+    if page.parent.name in ("api", "project"):                              # made from files elsewhere: no source to view there
+        text = re.sub(r'<div class="toc-actions">.*?</div></div>', "", text)
     page.write_text(text, encoding="utf-8")
 
 
@@ -149,11 +155,6 @@ def check_sizes(out:Path):
     if heavy or whole > SITE_LIMIT: sys.exit(f"too heavy: {', '.join(heavy) or f'{whole:.1f} MB'}")
 
 
-def smalldocs(*words):
-    "Run smalldocs; stop if it fails."
-    subprocess.run([sys.executable, "-m", "smalldocs.cli", *words], check=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT/"docs")
@@ -163,10 +164,7 @@ def main():
     with TemporaryDirectory() as folder:
         site, built = Path(folder)/"nbs", Path(folder)/"docs"
         print("== notebooks", flush=True); prepare(site)
-        smalldocs("api", "build", "--dir", site)
-        for page in (site/"api").glob("*.qmd"): page.write_text(page.read_text(encoding="utf-8").replace('title: "singan_nb.', 'title: "', 1), encoding="utf-8")
-        (site/"api"/"all.qmd").unlink()                          # it only gathers the others
-        smalldocs("render", site)
+        subprocess.run([sys.executable, "-m", "smalldocs.cli", "render", site], check=True)
         finish(built, site)
         print("== models", flush=True)
         if not given.without_models: add_models(built)

@@ -46,8 +46,8 @@ def chain_svg(folder:Path) -> str:
     parts = [_line(place[other], place[name]) for name in kept for other in sorted(kept[name])]
     parts += [_box(name, notebook(folder, name), place[name]) for name in place]
     words = "; ".join(f"{name} imports {', '.join(sorted(others))}" for name, others in kept.items() if others)
-    return (f'<svg class="chain" role="img" viewBox="0 0 {width} {len(layers)*(HEIGHT + GAP_Y)}" '
-            f'style="min-width:{width*.75:.0f}px" xmlns="http://www.w3.org/2000/svg"><title>The modules: {words}</title>'
+    return (f'<svg class="chain" role="group" aria-label="The modules: {words}" viewBox="0 0 {width} {len(layers)*(HEIGHT + GAP_Y)}" '
+            f'style="min-width:{width*.75:.0f}px" xmlns="http://www.w3.org/2000/svg">'
             + "".join(parts) + "</svg>")
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['scramble', 'portable_noise', 'ExportError', 'page_noises', 'page_sample', 'run_onnx', 'check_onnx', 'export_onnx']
 
-# %% ../nbs/practice/29_onnx.ipynb #7ecc0ed7
+# %% ../nbs/practice/29_onnx.ipynb #e79db8c1
 import copy, json
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from .images import SinGANError, atomic_write
 from .models import SinGAN
 
-# %% ../nbs/practice/29_onnx.ipynb #fd6fa17d
+# %% ../nbs/practice/29_onnx.ipynb #71c5c759
 def scramble(
     x:np.ndarray, # of uint32
 ) -> np.ndarray: # of uint32, the same shape
@@ -32,12 +32,13 @@ def portable_noise(
     shape:tuple, # of the result, such as (1, 3, H, W)
 ) -> torch.Tensor: # of that shape; mean 0, variance 1
     "Nearly normal noise from whole numbers alone: twelve 16-bit numbers, added (Irwin-Hall)."
+    if not 0 <= seed < 2**32: raise SinGANError(f"seed {seed} is out of range; it must be from 0 to {2**32 - 1}")
     stream = scramble(np.array([seed], np.uint32) ^ scramble(np.array([scale + 1], np.uint32)))
     words = scramble(stream + np.arange(6*int(np.prod(shape)), dtype=np.uint32)).reshape(-1, 6)
     total = ((words & np.uint32(0xFFFF)) + (words >> np.uint32(16))).sum(1, dtype=np.int64)
     return torch.from_numpy(((total - 6*65535)/65536).astype(np.float32)).reshape(shape)
 
-# %% ../nbs/practice/29_onnx.ipynb #7e285c9a
+# %% ../nbs/practice/29_onnx.ipynb #210802ae
 class ExportError(SinGANError):
     "A model that cannot become an ONNX graph, or a graph that does not draw what PyTorch draws."
 
@@ -46,7 +47,7 @@ def _optional(name):
     try: return import_module(name)
     except ImportError: raise ExportError(f"the export needs the package {name}; pip install onnx onnxruntime") from None
 
-# %% ../nbs/practice/29_onnx.ipynb #08f542a1
+# %% ../nbs/practice/29_onnx.ipynb #b416891b
 class _Graph:
     "An ONNX graph in the making: nodes and weights are added in the order of the computation."
     def __init__(self, half):
@@ -80,7 +81,7 @@ class _Graph:
         return self.node("Resize", image, "", "", sizes, mode="cubic", cubic_coeff_a=-.5, antialias=1,
                          exclude_outside=1, coordinate_transformation_mode="half_pixel")
 
-# %% ../nbs/practice/29_onnx.ipynb #f7917434
+# %% ../nbs/practice/29_onnx.ipynb #45bd4d8d
 def _add_generator(graph, generator, seen):
     "The nodes of a generator's network; returns the name of its output, before the base is added."
     r = generator.radius
@@ -101,7 +102,7 @@ def _add_scale(graph, scale, noise, image):
     made = _add_generator(graph, scale.generator, seen)
     return graph.node("Add", made, base) if base else made
 
-# %% ../nbs/practice/29_onnx.ipynb #eb99d3f5
+# %% ../nbs/practice/29_onnx.ipynb #f33818aa
 def _check_exportable(model):
     "Raise `ExportError` for a model that the graph cannot describe."
     model.check_scale(0)
@@ -129,7 +130,7 @@ def _build(model, half):
     onnx.checker.check_model(made)
     return made
 
-# %% ../nbs/practice/29_onnx.ipynb #b128e310
+# %% ../nbs/practice/29_onnx.ipynb #3c4ad95a
 def page_noises(
     sizes:list, # of (H, W), one for each scale
     grey:bool, # one channel of noise for all colours at scale 0?
@@ -156,7 +157,7 @@ def page_sample(
             if start_scale else None)
     return model(noises[start_scale:], base, start_scale, sizes).clamp(-1, 1)
 
-# %% ../nbs/practice/29_onnx.ipynb #7311ff09
+# %% ../nbs/practice/29_onnx.ipynb #39bc11d6
 def run_onnx(
     session, # onnxruntime.InferenceSession of an exported model
     noises:list, # of (1, 3, H, W), one for each scale
@@ -181,7 +182,7 @@ def check_onnx(
     if not worst <= tolerance: raise ExportError(f"{path} differs from PyTorch by {worst:.1e}, more than {tolerance:.0e}")
     return worst
 
-# %% ../nbs/practice/29_onnx.ipynb #84f78ec2
+# %% ../nbs/practice/29_onnx.ipynb #392d5187
 def export_onnx(
     model:SinGAN,
     path:str|Path, # ends in .onnx

@@ -5,7 +5,7 @@
 Notebooks are not run: their stored outputs are shown. What smalldocs leaves to others is done here: pictures become
 WebP files, formulas, search and fonts need no other host, and the pretrained models become ONNX files for "Try it".
 """
-import argparse, base64, hashlib, io, json, re, shutil, subprocess, sys
+import argparse, base64, hashlib, io, json, os, re, shutil, subprocess, sys
 from configparser import ConfigParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,6 +76,7 @@ def mend_links(text:str, depth:int) -> str:
 def prepare(site:Path):
     "A copy of nbs/ that smalldocs can render."
     shutil.copytree(ROOT/"nbs", site, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "screenshots", "_proc"), dirs_exist_ok=True)
+    shutil.copytree(ROOT/"singan_nb", site.parent/"singan_nb", ignore=lambda folder, names: [n for n in names if not n.endswith(".py")])
     (site/"site"/"pictures").mkdir()
     for path in sorted(site.rglob("*.ipynb")):
         prepare_notebook(path, len(path.relative_to(site).parents) - 1, site/"site"/"pictures")
@@ -164,7 +165,7 @@ def main():
     with TemporaryDirectory() as folder:
         site, built = Path(folder)/"nbs", Path(folder)/"docs"
         print("== notebooks", flush=True); prepare(site)
-        subprocess.run([sys.executable, "-m", "smalldocs.cli", "render", site], check=True)
+        subprocess.run([sys.executable, "-m", "smalldocs.cli", "render", site], check=True, env={**os.environ, "PYTHONPATH": folder})
         finish(built, site)
         print("== models", flush=True)
         if not given.without_models: add_models(built)

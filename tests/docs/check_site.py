@@ -147,6 +147,12 @@ def test_search(site, page, how, query, target):
     assert not page.wrong
 
 
+def test_reference_has_parameters_types_and_source():
+    text = (DOCS/"api"/"sampling.html").read_text(encoding="utf-8")
+    assert "/blob/main/singan_nb/sampling.py#L" in text
+    assert "coarser scales give their reconstruction" in text      # the comment beside a parameter
+
+
 def test_folded_solutions_open(site, page):
     page.goto(f"{site}/lessons/09_sampling.html", timeout=WAIT)
     folded = page.locator("main details").last

@@ -5,7 +5,7 @@
 Notebooks are not run: their stored outputs are shown. What smalldocs leaves to others is done here: pictures become
 WebP files, formulas, search and fonts need no other host, and the pretrained models become ONNX files for "Try it".
 """
-import argparse, base64, hashlib, io, json, os, re, shutil, subprocess, sys
+import argparse, base64, hashlib, io, json, re, shutil, subprocess, sys
 from configparser import ConfigParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -165,7 +165,7 @@ def main():
     with TemporaryDirectory() as folder:
         site, built = Path(folder)/"nbs", Path(folder)/"docs"
         print("== notebooks", flush=True); prepare(site)
-        subprocess.run([sys.executable, "-m", "smalldocs.cli", "render", site], check=True, env={**os.environ, "PYTHONPATH": folder})
+        subprocess.run([sys.executable, "-m", "smalldocs.cli", "render", site], check=True, cwd=folder)
         finish(built, site)
         print("== models", flush=True)
         if not given.without_models: add_models(built)

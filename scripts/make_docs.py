@@ -22,7 +22,7 @@ SETTINGS = ConfigParser(delimiters=["="])
 SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
 BLOB = f"{SETTINGS['DEFAULT']['git_url']}/blob/{SETTINGS['DEFAULT']['branch']}"
 PAGES = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "CODE_OF_CONDUCT.md": "conduct"}
-MODELS = ("dunes", "boats", "forest", "lake", "leaves")           # of "Try it"
+MODELS = ("dunes", "boats", "forest", "lake")                     # of "Try it"
 PAGE_LIMIT, SITE_LIMIT = 2, 20                                   # MB of a page with its pictures, and of all together
 
 
@@ -31,18 +31,18 @@ PAGE_LIMIT, SITE_LIMIT = 2, 20                                   # MB of a page 
 def webp(data:bytes) -> bytes:
     "A picture as WebP: without loss where that is smaller, as it is for diagrams."
     image, encoded = Image.open(io.BytesIO(data)), []
-    for options in (dict(lossless=True), dict(quality=88)):
+    for options in (dict(lossless=True), dict(quality=84)):
         buffer = io.BytesIO()
-        image.save(buffer, "WEBP", method=4, **options)
+        image.save(buffer, "WEBP", method=4, save_all=image.format == "GIF", **options)
         encoded.append(buffer.getvalue())
-    return encoded[0] if len(encoded[0]) < 1.3*len(encoded[1]) else encoded[1]
+    return encoded[0] if len(encoded[0]) < 1.2*len(encoded[1]) else encoded[1]
 
 
 def extract_pictures(html:str, pictures:Path, depth:int) -> str:
     "Pictures inside HTML become files, and PNG becomes WebP."
     def file(match):
         attributes, kind, data, rest = match[1], match[2], base64.b64decode(match[3]), match[4]
-        if kind == "png": kind, data = "webp", webp(data)
+        if kind in ("png", "gif"): kind, data = "webp", webp(data)
         path = pictures/f"{hashlib.sha256(data).hexdigest()[:16]}.{kind}"
         path.write_bytes(data)
         width, height = Image.open(path).size

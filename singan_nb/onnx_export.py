@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['scramble', 'portable_noise', 'ExportError', 'page_noises', 'page_sample', 'run_onnx', 'check_onnx', 'export_onnx']
 
-# %% ../nbs/practice/29_onnx.ipynb #e79db8c1
+# %% ../nbs/practice/29_onnx.ipynb #f16f3600
 import copy, json
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from .images import SinGANError, atomic_write
 from .models import SinGAN
 
-# %% ../nbs/practice/29_onnx.ipynb #71c5c759
+# %% ../nbs/practice/29_onnx.ipynb #a8ab17e3
 def scramble(
     x:np.ndarray, # of uint32
 ) -> np.ndarray: # of uint32, the same shape
@@ -38,7 +38,7 @@ def portable_noise(
     total = ((words & np.uint32(0xFFFF)) + (words >> np.uint32(16))).sum(1, dtype=np.int64)
     return torch.from_numpy(((total - 6*65535)/65536).astype(np.float32)).reshape(shape)
 
-# %% ../nbs/practice/29_onnx.ipynb #210802ae
+# %% ../nbs/practice/29_onnx.ipynb #3982ead3
 class ExportError(SinGANError):
     "A model that cannot become an ONNX graph, or a graph that does not draw what PyTorch draws."
 
@@ -47,7 +47,7 @@ def _optional(name):
     try: return import_module(name)
     except ImportError: raise ExportError(f"the export needs the package {name}; pip install onnx onnxruntime") from None
 
-# %% ../nbs/practice/29_onnx.ipynb #b416891b
+# %% ../nbs/practice/29_onnx.ipynb #d245cf2b
 class _Graph:
     "An ONNX graph in the making: nodes and weights are added in the order of the computation."
     def __init__(self, half):
@@ -81,7 +81,7 @@ class _Graph:
         return self.node("Resize", image, "", "", sizes, mode="cubic", cubic_coeff_a=-.5, antialias=1,
                          exclude_outside=1, coordinate_transformation_mode="half_pixel")
 
-# %% ../nbs/practice/29_onnx.ipynb #45bd4d8d
+# %% ../nbs/practice/29_onnx.ipynb #feb68abd
 def _add_generator(graph, generator, seen):
     "The nodes of a generator's network; returns the name of its output, before the base is added."
     r = generator.radius
@@ -102,7 +102,7 @@ def _add_scale(graph, scale, noise, image):
     made = _add_generator(graph, scale.generator, seen)
     return graph.node("Add", made, base) if base else made
 
-# %% ../nbs/practice/29_onnx.ipynb #f33818aa
+# %% ../nbs/practice/29_onnx.ipynb #7b1b2492
 def _check_exportable(model):
     "Raise `ExportError` for a model that the graph cannot describe."
     model.check_scale(0)
@@ -130,7 +130,7 @@ def _build(model, half):
     onnx.checker.check_model(made)
     return made
 
-# %% ../nbs/practice/29_onnx.ipynb #3c4ad95a
+# %% ../nbs/practice/29_onnx.ipynb #e73f47b2
 def page_noises(
     sizes:list, # of (H, W), one for each scale
     grey:bool, # one channel of noise for all colours at scale 0?
@@ -157,7 +157,7 @@ def page_sample(
             if start_scale else None)
     return model(noises[start_scale:], base, start_scale, sizes).clamp(-1, 1)
 
-# %% ../nbs/practice/29_onnx.ipynb #39bc11d6
+# %% ../nbs/practice/29_onnx.ipynb #23de14e5
 def run_onnx(
     session, # onnxruntime.InferenceSession of an exported model
     noises:list, # of (1, 3, H, W), one for each scale
@@ -182,7 +182,7 @@ def check_onnx(
     if not worst <= tolerance: raise ExportError(f"{path} differs from PyTorch by {worst:.1e}, more than {tolerance:.0e}")
     return worst
 
-# %% ../nbs/practice/29_onnx.ipynb #392d5187
+# %% ../nbs/practice/29_onnx.ipynb #a21af45d
 def export_onnx(
     model:SinGAN,
     path:str|Path, # ends in .onnx

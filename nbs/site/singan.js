@@ -62,7 +62,9 @@ function start() {                               // the runtime is fetched once
 
 export async function load(about) {              // a session, from an entry of models.json
   await start();
-  return ort.InferenceSession.create(await bytes(here(about.file)), { executionProviders: ["wasm"] });
+  const session = await ort.InferenceSession.create(await bytes(here(about.file)), { executionProviders: ["wasm"] });
+  await draw(session, about, 0, 0, about.sizes[0]);   // a small one: the first run prepares the runtime
+  return session;
 }
 
 export async function draw(session, about, seed, startScale, size) {   // {data in [-1, 1], dims [1, 3, H, W]}

@@ -89,3 +89,24 @@ chromium:
 	@echo "== installing development tools"
 	$(PIP) -r requirements/dev.txt
 	@touch $@
+
+docs: .venv/docs  ## the site in docs/, from the notebooks' stored outputs (about two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_docs.py
+
+gallery: .venv/library  ## the gallery's and the README's pictures, from the pretrained models (about two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/make_gallery.py
+
+test-docs: .venv/docs-test  ## the built site in Chromium: links, no other host, search, Try it, accessibility
+	@command -v chromium >/dev/null || { echo "this needs Chromium: apt-get install chromium, or CHROMIUM=/path/to/it"; test -n "$$CHROMIUM"; }
+	$(BIN)/python -m pytest -q tests/docs
+
+.PHONY: docs gallery test-docs
+
+.venv/docs: .venv/develop requirements/docs.txt
+	@echo "== installing what builds the site"
+	$(PIP) -r requirements/docs.txt
+	@touch $@
+
+.venv/docs-test: .venv/docs requirements/docs-test.txt
+	$(PIP) -r requirements/docs-test.txt
+	@touch $@

@@ -24,7 +24,7 @@ setup(
     package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*", "canvas/*"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
-    extras_require={extra: settings[f"{extra}_requirements"].split() for extra in ("explore", "dask", "ray")},
+    extras_require={extra: settings[f"{extra}_requirements"].split() for extra in ("explore", "dask", "ray", "onnx")},
     entry_points={"console_scripts": settings["console_scripts"].split()},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -13,7 +13,8 @@ def readme() -> str:
     notebook = nbformat.read(root/"nbs"/"index.ipynb", as_version=4)
     notebook.metadata.language_info = {"name": "python"}           # for the highlighting of its code
     text, _ = MarkdownExporter().from_notebook_node(notebook)
-    for folder in ("images", "lessons", "practice", "applications"): text = text.replace(f"]({folder}/", f"](nbs/{folder}/")
+    for place in ("images/", "lessons/", "practice/", "applications/", "try.qmd", "gallery.qmd", "architecture.qmd"):
+        text = text.replace(f"]({place}", f"](nbs/{place}")
     text = re.sub(r"\n{3,}", "\n\n", text.replace("](../", "]("))
     return "<!-- Made from nbs/index.ipynb by `make export`. -->\n" + text.strip() + "\n"
 

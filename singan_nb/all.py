@@ -19,3 +19,4 @@ from singan_nb.metrics import *
 from singan_nb.bench import *
 from singan_nb.official import *
 from singan_nb.many import *
+from singan_nb.onnx_export import *

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['app', 'images', 'train_command', 'train_many_command', 'output_size', 'sample_command', 'info', 'paint_command',
            'edit_command', 'harmonize_command', 'evaluate_command', 'quality', 'bench', 'animate_command',
-           'compare_enlargements', 'superres_command', 'import_official_command', 'retarget_command', 'main',
-           'run_command']
+           'compare_enlargements', 'superres_command', 'import_official_command', 'export_onnx_command',
+           'retarget_command', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #2d30a365
+# %% ../nbs/practice/22_scripts.ipynb #a6f191ca
 import json, sys, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +27,13 @@ from .many import picture_files, train_many
 from .metrics import evaluate, psnr, rmse_255, ssim
 from .models import SinGAN
 from .official import import_official
+from .onnx_export import export_onnx
 from .pyramid import schedule
 from .sampling import check_sampling, sample, sample_batches
 from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #cdc5035b
+# %% ../nbs/practice/22_scripts.ipynb #04a76c87
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -40,13 +41,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #8d0ff226
+# %% ../nbs/practice/22_scripts.ipynb #16e2f0b9
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #6283c146
+# %% ../nbs/practice/22_scripts.ipynb #b741b8f3
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -78,7 +79,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #20362cf1
+# %% ../nbs/practice/22_scripts.ipynb #1d9218ef
 @app.command("train-many")
 def train_many_command(
     places:list[str] = typer.Argument(metavar="FOLDER", help="A folder of pictures; or files, patterns."),
@@ -109,7 +110,7 @@ def _outcome(row):
     return (f"{row['seconds']:8.1f} s  {row['height']:4}×{row['width']:<4} RMSE {row['rmse']:.4f}  "
             f"SIFID {row['sifid']:.4f}")
 
-# %% ../nbs/practice/22_scripts.ipynb #6f50bc29
+# %% ../nbs/practice/22_scripts.ipynb #a1bc4404
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -121,7 +122,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #e59f0040
+# %% ../nbs/practice/22_scripts.ipynb #3c4d1a11
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -151,7 +152,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #e6299c2a
+# %% ../nbs/practice/22_scripts.ipynb #c6c970fc
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -170,13 +171,13 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #6f302da5
+# %% ../nbs/practice/22_scripts.ipynb #6ee88f82
 from .edit import edit
 from .harmonize import harmonize
 from .paint import paint_to_image
 from .sampling import load_mask
 
-# %% ../nbs/practice/22_scripts.ipynb #dd6dca79
+# %% ../nbs/practice/22_scripts.ipynb #30253365
 def _check_picture_name(out):
     "Raise `SinGANError`, before the work begins, if no picture can be written there."
     if out.suffix.lower() not in FORMATS:
@@ -204,7 +205,7 @@ def _apply(network, given, apply, scale, out, grid):
     sheet = images_grid(pictures, ["given"] + [f"scale {k}" for k in range(1, last + 1)], 4, 160)
     print(f"wrote {save_image(sheet, out.with_stem(out.stem + '_grid'))}")
 
-# %% ../nbs/practice/22_scripts.ipynb #ed8a060d
+# %% ../nbs/practice/22_scripts.ipynb #38044485
 @app.command("paint")
 def paint_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -223,7 +224,7 @@ def paint_command(
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #579a8d13
+# %% ../nbs/practice/22_scripts.ipynb #1596f376
 def _change(function, model, picture, mask, scale, out, seed, grid, device):
     "What `singan edit` and `singan harmonize` do."
     _check_picture_name(out)
@@ -244,7 +245,7 @@ def edit_command(
     "Make an edit part of the photograph."
     _change(edit, model, edited, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #35c00f5c
+# %% ../nbs/practice/22_scripts.ipynb #c12cf0cf
 @app.command("harmonize")
 def harmonize_command(
     model:Path = typer.Argument(help="A model file or a run folder, of the background alone."),
@@ -259,7 +260,7 @@ def harmonize_command(
     "Give a pasted object the look of its background."
     _change(harmonize, model, composite, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #fd61ee27
+# %% ../nbs/practice/22_scripts.ipynb #54fa5497
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
     rows = [(f"SIFID ({layer})", summary(scores["sifid"])), ("SWD", summary(scores["swd"]))]
@@ -271,7 +272,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #dc2dec23
+# %% ../nbs/practice/22_scripts.ipynb #ef24add4
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -281,7 +282,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #3ebef024
+# %% ../nbs/practice/22_scripts.ipynb #0215aea1
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -308,13 +309,13 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #9c39dcdc
+# %% ../nbs/practice/22_scripts.ipynb #9a24d9fc
 def _listed(text, kind=str):
     "The values of a list with commas."
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #eb59fa56
+# %% ../nbs/practice/22_scripts.ipynb #24b4c310
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -337,7 +338,7 @@ def quality(
     measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #06af49a3
+# %% ../nbs/practice/22_scripts.ipynb #21d18cb1
 @app.command()
 def bench(
     out:Path = typer.Option(help="Results file (.json); what it holds is not measured again."),
@@ -360,7 +361,7 @@ def bench(
     bench_all(out, results, names, configs, budget, device, report=lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(results, indent=1) if as_json else bench_table(results["rows"]))
 
-# %% ../nbs/practice/22_scripts.ipynb #29199c1a
+# %% ../nbs/practice/22_scripts.ipynb #1e5b171f
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -386,7 +387,7 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #27d67577
+# %% ../nbs/practice/22_scripts.ipynb #b2e4a4e8
 def compare_enlargements(
     truth:torch.Tensor, # (1, 3, H, W)
     factor:float,
@@ -417,7 +418,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
     with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #dfe9a236
+# %% ../nbs/practice/22_scripts.ipynb #8c7326a7
 @app.command("superres")
 def superres_command(
     image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
@@ -444,7 +445,7 @@ def superres_command(
     save_image(large, out)
     print(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #bc05702c
+# %% ../nbs/practice/22_scripts.ipynb #c896e663
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -457,7 +458,20 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #64ac34ea
+# %% ../nbs/practice/22_scripts.ipynb #397a1765
+@app.command("export-onnx")
+def export_onnx_command(
+    model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
+    out:Optional[Path] = typer.Option(None, help="File to write (.onnx); by default the model's name, here."),
+    half:bool = typer.Option(False, "--half", help="Weights in 16 bits: half the size."),
+    tolerance:float = typer.Option(1e-4, help="Largest difference from PyTorch, on the scale of [-1, 1]."),
+):
+    "Write a model as an ONNX graph, checked against PyTorch."
+    out = out or Path(f"{model.stem}.onnx")
+    worst = export_onnx(SinGAN.load(model), out, half, tolerance)
+    print(f"wrote {out}, {out.stat().st_size/2**20:.1f} MB, at most {worst:.1e} from PyTorch")
+
+# %% ../nbs/practice/22_scripts.ipynb #d502fb35
 from .retarget import retarget
 
 @app.command("retarget")
@@ -479,7 +493,7 @@ def retarget_command(
     size = output_size(own, own[0] if height is None else height, own[1] if width is None else width)
     _apply(network, network.image, lambda k: retarget(network, size, k, seed=seed), start_scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #5f89cb52
+# %% ../nbs/practice/22_scripts.ipynb #818271e8
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

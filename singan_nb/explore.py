@@ -27,7 +27,7 @@ from .animate import animate, save_animation
 from .edit import copy_part, move_part, region
 from .engine import FastTrainer
 from .harmonize import paste
-from .images import (Picture, SinGANError, atomic_write, bundled_images, check_image, images_grid, load_image,
+from .images import (Picture, SinGANError, atomic_write, check_image, images_grid, load_image,
                               resize, save_image, to_pixels, to_tensor)
 from .models import SinGAN, enlarge, pretrained_models, seeded, white_noise
 from .paint import paint_to_image, palette, recolour

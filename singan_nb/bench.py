@@ -6,7 +6,7 @@
 __all__ = ['summary', 'machine_name', 'quality_row', 'open_results', 'measure_all', 'reset_peak', 'peak_memory', 'pace',
            'sampling_pace', 'bench_row', 'bench_all', 'bench_table']
 
-# %% ../nbs/practice/27_bench.ipynb #bebff83b
+# %% ../nbs/practice/27_bench.ipynb #4a79944a
 import json, platform, time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,13 +23,13 @@ from .sampling import sample, sample_batches
 from .training import Config, pick_device, pick_precision, scale_trainer, train, using_threads
 from .engine import FastTrainer
 
-# %% ../nbs/practice/27_bench.ipynb #d195bef5
+# %% ../nbs/practice/27_bench.ipynb #08ae53b7
 def summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
                 count=len(values))
 
-# %% ../nbs/practice/27_bench.ipynb #8f9b51cd
+# %% ../nbs/practice/27_bench.ipynb #8c5b41d8
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -38,7 +38,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/27_bench.ipynb #e624bf5b
+# %% ../nbs/practice/27_bench.ipynb #76b4217f
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -53,7 +53,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/27_bench.ipynb #f2c2b83b
+# %% ../nbs/practice/27_bench.ipynb #a348aff6
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -72,7 +72,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/27_bench.ipynb #88f2f639
+# %% ../nbs/practice/27_bench.ipynb #52279f7e
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -89,7 +89,7 @@ def open_results(
                           "give another --out, since times would not compare")
     return results
 
-# %% ../nbs/practice/27_bench.ipynb #7761ef39
+# %% ../nbs/practice/27_bench.ipynb #d044341c
 def measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -106,7 +106,7 @@ def measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/27_bench.ipynb #55acbb84
+# %% ../nbs/practice/27_bench.ipynb #78304aab
 def reset_peak(device:torch.device):
     "Begin a new measurement of peak memory."
     if device.type == "cuda": torch.cuda.reset_peak_memory_stats(device)
@@ -123,7 +123,7 @@ def _synchronize(device):
     "Wait until the device has done what was asked."
     if device.type == "cuda": torch.cuda.synchronize(device)
 
-# %% ../nbs/practice/27_bench.ipynb #d4874f5a
+# %% ../nbs/practice/27_bench.ipynb #1d757ad5
 def pace(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -154,7 +154,7 @@ def _milliseconds(trainer, iterations, warm):
     _synchronize(device)
     return 1e3*(time.perf_counter() - begun)/iterations
 
-# %% ../nbs/practice/27_bench.ipynb #8c69a790
+# %% ../nbs/practice/27_bench.ipynb #86d8960d
 def sampling_pace(
     model:SinGAN,
     number:int=50, # samples
@@ -169,7 +169,7 @@ def sampling_pace(
     return dict(number=number, seconds=seconds, per_second=number/seconds, memory=peak_memory(model.device),
                 height=batch.shape[-2], width=batch.shape[-1])
 
-# %% ../nbs/practice/27_bench.ipynb #7401dfc3
+# %% ../nbs/practice/27_bench.ipynb #4b0e917c
 def bench_row(
     photograph:str, # name of a bundled one, or a path
     preset:str, # what it is called in the table
@@ -192,7 +192,7 @@ def bench_row(
                       diversity=scores["diversity"], rmse=rmse(model.reconstruct(), model.image)/2,
                       sampling=sampling_pace(model))
 
-# %% ../nbs/practice/27_bench.ipynb #f32e4a7a
+# %% ../nbs/practice/27_bench.ipynb #22c2f2d2
 def bench_all(out, results, names, configs, budget, device, report=print):
     "Measure what the results do not hold yet, and write the file after each."
     key = lambda row: tuple(row[name] for name in ("photograph", "preset", "max_size", "seed", "iters"))
@@ -206,7 +206,7 @@ def bench_all(out, results, names, configs, budget, device, report=print):
 
 def bench_table(rows:list) -> str: # Markdown
     "The rows of a results file as a table."
-    head = ["photograph", "preset", "size", "seed", "time", "it/s, finest", "memory", "SIFID", "SWD", "diversity", "50 samples"]
+    head = ["photograph", "preset", "size", "seed", "time", "CPU time", "it/s, finest", "memory", "SIFID", "SWD", "diversity", "50 samples"]
     lines = [head, ["---"]*len(head)]
     number = lambda row, name, digits: f"{row[name]:.{digits}f}" if name in row else "-"
     for row in rows:
@@ -214,7 +214,7 @@ def bench_table(rows:list) -> str: # Markdown
         seconds = f"{row['seconds']:.0f} s" if "seconds" in row else f"about {speed['expected']:.0f} s"
         memory = row.get("memory") or speed["memory"]
         lines.append([Path(row["photograph"]).stem, row["preset"], f"{speed['height']} × {speed['width']}", str(row["seed"]),
-                      seconds, f"{1e3/speed['milliseconds'][-1]:.1f}", f"{memory:.0f} MB" if memory else "-",
+                      seconds, number(row, "cpu_seconds", 0), f"{1e3/speed['milliseconds'][-1]:.1f}", f"{memory:.0f} MB" if memory else "-",
                       number(row, "sifid", 2), number(row, "swd", 4), number(row, "diversity", 2),
                       f"{row['sampling']['seconds']:.2f} s" if "sampling" in row else "-"])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -6,7 +6,7 @@
 __all__ = ['FIELDS', 'TRIES', 'BACKENDS', 'PACKAGES', 'picture_files', 'run_names', 'train_one', 'free_device', 'train_many',
            'write_summary', 'summary_table']
 
-# %% ../nbs/practice/28_many.ipynb #26da2be8
+# %% ../nbs/practice/28_many.ipynb #c7f5c192
 import csv, glob, io, json, os, socket, sys, tempfile, time, uuid
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
@@ -24,7 +24,7 @@ from .metrics import sifid
 from .sampling import sample
 from .training import Config, RunBusy, pick_device, read_config, train
 
-# %% ../nbs/practice/28_many.ipynb #5edd23c4
+# %% ../nbs/practice/28_many.ipynb #fd82d736
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -51,7 +51,7 @@ def run_names(
     twice = next(name for name, count in Counter(file.name for file in files).items() if count > 1)
     raise SinGANError(f"two pictures are named {twice}; rename one: each run folder is named after its picture")
 
-# %% ../nbs/practice/28_many.ipynb #2ac31d9d
+# %% ../nbs/practice/28_many.ipynb #e9959f49
 FIELDS = ("name", "status", "seconds", "scales", "height", "width", "rmse", "sifid", "error", "picture")
 TRIES = 3          # processes that may die of one picture
 
@@ -71,7 +71,7 @@ def _begin(file, session):
     _write_state(file, session=session, tries=tries, process=os.getpid(), host=socket.gethostname())
     return tries, None
 
-# %% ../nbs/practice/28_many.ipynb #ea505ba1
+# %% ../nbs/practice/28_many.ipynb #c0702284
 def _measured(model):
     "How long a model took, and how well it knows its photograph."
     image = model.image
@@ -111,7 +111,7 @@ def train_one(
     _write_state(state, session=session, row=row)
     return row
 
-# %% ../nbs/practice/28_many.ipynb #07764fd6
+# %% ../nbs/practice/28_many.ipynb #db7f289a
 @contextmanager
 def free_device(
     device:str="auto", # see `pick_device`; one with a number, like "cuda:1", is taken as it is
@@ -131,7 +131,7 @@ def _taken(lock):
     except Timeout: return False
     return True
 
-# %% ../nbs/practice/28_many.ipynb #4b0f9eed
+# %% ../nbs/practice/28_many.ipynb #e1893c9b
 @contextmanager
 def _loky(address, jobs):
     "Processes on this machine, which share its cores."
@@ -161,10 +161,11 @@ def _ray(address, jobs):
     import ray
     from joblib import parallel_config
     from ray.util.joblib import register_ray
-    try: ray.init(address, num_cpus=None if address else jobs, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError) as error:
-        raise SinGANError(f"no Ray cluster answers at {address} ({error}); "
-                          "start one with 'ray start --head', or leave out --address") from None
+    own = {} if address else dict(num_cpus=jobs, include_dashboard=False)
+    try: ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
+    except Exception as error:                                    # Ray raises bare ones when it cannot start
+        where = f"no Ray cluster answers at {address}" if address else "Ray does not start on this machine"
+        raise SinGANError(f"{where} ({error}); start one with 'ray start --head', and give its address") from error
     try:
         register_ray()
         gpus = min(1, ray.cluster_resources().get("GPU", 0))
@@ -175,7 +176,7 @@ def _ray(address, jobs):
 BACKENDS = {"loky": _loky, "dask": _dask, "ray": _ray}
 PACKAGES = {"loky": "joblib", "dask": "distributed", "ray": "ray"}      # what they need
 
-# %% ../nbs/practice/28_many.ipynb #eaca7b20
+# %% ../nbs/practice/28_many.ipynb #3b976baa
 def _jobs(backend, address, jobs, device):
     "Trainings at once: those asked for, or what the machine or the cluster has room for."
     if backend not in BACKENDS:
@@ -191,7 +192,7 @@ def _jobs(backend, address, jobs, device):
     from joblib import cpu_count
     return torch.cuda.device_count() if pick_device(device).type == "cuda" else cpu_count()
 
-# %% ../nbs/practice/28_many.ipynb #58dd59b5
+# %% ../nbs/practice/28_many.ipynb #15b58d8b
 def train_many(
     places, # a folder, or a list of picture files, folders and patterns
     out:str|Path, # folder: a run for each picture, and summary.csv
@@ -245,7 +246,7 @@ def _states(out, names):
     "What is known of the pictures, by name."
     return {name: _read_state(out/".state"/f"{name}.json") for name in names}
 
-# %% ../nbs/practice/28_many.ipynb #a53c2d3f
+# %% ../nbs/practice/28_many.ipynb #675a445a
 def write_summary(
     out:Path, # folder of the runs
     names, # of the pictures

@@ -72,7 +72,7 @@ def check(name, python, oldest, package, folder, tests):
         shutil.copytree(ROOT/"tests", here/"tests", ignore=shutil.ignore_patterns("__pycache__"))
         done = step("tests", bin/"python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:warnings", *tests)
         steps["tests"] += ": " + (re.findall(r"^.*(?:passed|failed|error).*$", done.stdout, re.M) or ["-"])[-1]
-    versions = {row["name"]: row["version"] for row in json.loads(run(bin/"pip", "list", "--format", "json").stdout or "[]")}
+    versions = {row["name"].lower(): row["version"] for row in json.loads(run(bin/"pip", "list", "--format", "json", env=environment).stdout or "[]")}
     kept = {re.split("[<>=]", need)[0]: versions.get(re.split("[<>=]", need)[0]) for need in requirements()}
     good = all(outcome.startswith("ok") for outcome in steps.values())
     return dict(name=name, python=run(bin/"python", "--version").stdout.split()[-1], package=package.name, good=good, seconds=round(time.monotonic() - begun), versions=kept, steps=steps)

@@ -6,7 +6,7 @@
 __all__ = ['FIELDS', 'TRIES', 'BACKENDS', 'PACKAGES', 'picture_files', 'run_names', 'train_one', 'free_device', 'train_many',
            'write_summary', 'summary_table']
 
-# %% ../nbs/practice/28_many.ipynb #e96ca703
+# %% ../nbs/practice/28_many.ipynb #7c4df88d
 import csv, glob, io, json, os, socket, sys, tempfile, time, uuid
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
@@ -24,7 +24,7 @@ from .metrics import sifid
 from .sampling import sample
 from .training import Config, RunBusy, pick_device, read_config, train
 
-# %% ../nbs/practice/28_many.ipynb #5c73f858
+# %% ../nbs/practice/28_many.ipynb #f51eb212
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -51,7 +51,7 @@ def run_names(
     twice = next(name for name, count in Counter(file.name for file in files).items() if count > 1)
     raise SinGANError(f"two pictures are named {twice}; rename one: each run folder is named after its picture")
 
-# %% ../nbs/practice/28_many.ipynb #e491900a
+# %% ../nbs/practice/28_many.ipynb #d1e2c900
 FIELDS = ("name", "status", "seconds", "scales", "height", "width", "rmse", "sifid", "error", "picture")
 TRIES = 3          # processes that may die of one picture
 
@@ -71,7 +71,7 @@ def _begin(file, session):
     _write_state(file, session=session, tries=tries, process=os.getpid(), host=socket.gethostname())
     return tries, None
 
-# %% ../nbs/practice/28_many.ipynb #37591e85
+# %% ../nbs/practice/28_many.ipynb #dd018fa7
 def _measured(model):
     "How long a model took, and how well it knows its photograph."
     image = model.image
@@ -111,7 +111,7 @@ def train_one(
     _write_state(state, session=session, row=row)
     return row
 
-# %% ../nbs/practice/28_many.ipynb #5865fed4
+# %% ../nbs/practice/28_many.ipynb #8664e919
 @contextmanager
 def free_device(
     device:str="auto", # see `pick_device`; one with a number, like "cuda:1", is taken as it is
@@ -131,7 +131,7 @@ def _taken(lock):
     except Timeout: return False
     return True
 
-# %% ../nbs/practice/28_many.ipynb #279442e5
+# %% ../nbs/practice/28_many.ipynb #573761cf
 @contextmanager
 def _loky(address, jobs):
     "Processes on this machine, which share its cores."
@@ -176,7 +176,7 @@ def _ray(address, jobs):
 BACKENDS = {"loky": _loky, "dask": _dask, "ray": _ray}
 PACKAGES = {"loky": "joblib", "dask": "distributed", "ray": "ray"}      # what they need
 
-# %% ../nbs/practice/28_many.ipynb #2ab5f283
+# %% ../nbs/practice/28_many.ipynb #dd00aaac
 def _jobs(backend, address, jobs, device):
     "Trainings at once: those asked for, or what the machine or the cluster has room for."
     if backend not in BACKENDS:
@@ -192,7 +192,7 @@ def _jobs(backend, address, jobs, device):
     from joblib import cpu_count
     return torch.cuda.device_count() if pick_device(device).type == "cuda" else cpu_count()
 
-# %% ../nbs/practice/28_many.ipynb #78b7ecbb
+# %% ../nbs/practice/28_many.ipynb #37a5229a
 def train_many(
     places, # a folder, or a list of picture files, folders and patterns
     out:str|Path, # folder: a run for each picture, and summary.csv
@@ -246,7 +246,7 @@ def _states(out, names):
     "What is known of the pictures, by name."
     return {name: _read_state(out/".state"/f"{name}.json") for name in names}
 
-# %% ../nbs/practice/28_many.ipynb #d4b3a5f4
+# %% ../nbs/practice/28_many.ipynb #0daef713
 def write_summary(
     out:Path, # folder of the runs
     names, # of the pictures

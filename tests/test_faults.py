@@ -74,7 +74,7 @@ def test_nan_keeps_the_state_before_it(tmp_path, dunes, tiny, spoil, what):
 def test_a_learning_rate_that_is_too_high(tmp_path, dunes):
     "A real one: twelve layers whose weights grow by 1 in each step overflow 32 bits."
     with pytest.raises(Diverged, match="saved in"):
-        train(dunes, Config.preset("class", **{**TINY, "iters": 400, "min_size": 25, "layers": 12, "critic_norm": False, "lr": 1., "precision": "fp32"}), tmp_path/"run", progress=False)
+        train(dunes, Config.preset("class", **{**TINY, "iters": 60, "min_size": 25, "layers": 12, "critic_norm": False, "lr": 1., "precision": "fp32"}), tmp_path/"run", progress=False)
 
 
 def test_a_full_gpu_is_explained(tmp_path, dunes, tiny):
@@ -178,7 +178,7 @@ def test_an_interrupt_at_every_write(tmp_path, dunes, monkeypatch):
 def test_an_interrupt_from_the_first_moment(tmp_path):
     "Ctrl-C at moments from the program's start to its end: one line or none, no half file, and the same command goes on."
     run, command = tmp_path/"run", [sys.executable, "-m", "singan_nb", "train", "dunes", "--out", tmp_path/"run", *OPTIONS, "--iters", "40", "--resume", "--save-every", "0.1"]
-    for wait in (.05, .3, 1., 2., 3., 4.):
+    for wait in (.3, 2., 4.):
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         time.sleep(wait); process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=300)

@@ -316,7 +316,7 @@ class Explorer(widgets.VBox):
         self.controller, self.controls, self.folder = controller, controls | (wide or {}), folder
         self.picture = widgets.HTML(layout=dict(height=f"{height}px", overflow="auto"))
         self.status = widgets.HTML(layout=dict(min_height="3em"))
-        self.code = widgets.Textarea(description="Python", rows=5, style=dict(description_width="5em"),
+        self.code = widgets.Textarea(description="Python", rows=8, style=dict(description_width="5em"),
                                      layout=dict(width="95%"))
         reset = widgets.Button(description="Reset")
         save = widgets.Button(description="Save picture and code", layout=dict(width="auto"))

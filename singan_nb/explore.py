@@ -362,6 +362,7 @@ class Explorer(widgets.VBox):
     def close(self):
         "End the work, and take the widgets away."
         self.controller.close()
+        for part in (*self.controls.values(), self.picture, self.status, self.code): part.close()
         super().close()
 
     def _repr_mimebundle_(self, **options):

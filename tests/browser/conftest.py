@@ -12,12 +12,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import torch
 from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = float(os.environ.get("PATIENCE", 300))     # seconds for anything that a slow machine may need long for
 CHROMIUM = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", "chromium"), "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+torch.set_num_threads(1)                           # as in the kernels below, so that trained weights can be compared bit for bit
 expect.set_options(timeout=1000*PATIENCE)
 
 

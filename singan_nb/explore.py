@@ -9,7 +9,7 @@ __all__ = ['EDITS', 'Shown', 'Dropped', 'Controller', 'program', 'save_shown', '
            'heat', 'CriticController', 'explore_critic', 'PaintController', 'explore_paint', 'oval', 'make_edit',
            'EditController', 'explore_edit', 'TrainingController', 'TrainingExplorer', 'explore_training']
 
-# %% ../nbs/practice/21_explore.ipynb #042c9d9a
+# %% ../nbs/practice/21_explore.ipynb #04922e77
 import base64, copy, html, io, math, tempfile, threading, time
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,8 +27,8 @@ from .animate import animate, save_animation
 from .edit import copy_part, move_part, region
 from .engine import FastTrainer
 from .harmonize import paste
-from .images import (Picture, SinGANError, atomic_write, check_image, images_grid, load_image,
-                              resize, save_image, to_pixels, to_tensor)
+from .images import (Picture, SinGANError, atomic_write, check_image, images_grid, load_image, resize,
+                              save_image, to_pixels, to_tensor)
 from .models import SinGAN, enlarge, pretrained_models, seeded, white_noise
 from .paint import paint_to_image, palette, recolour
 from .pyramid import build_pyramid, draw_windows, patch_box, receptive_field, schedule
@@ -41,7 +41,7 @@ except ImportError as missing:
     raise ImportError(f"the explorers need {missing.name}, which is not installed; "
                       "pip install 'singan_nb[explore]'") from None
 
-# %% ../nbs/practice/21_explore.ipynb #60d94ada
+# %% ../nbs/practice/21_explore.ipynb #623d93dc
 @dataclass
 class Shown:
     "What an explorer shows, and how to make it again."
@@ -56,7 +56,7 @@ class Shown:
 class Dropped(Exception):
     "A request that a newer one has overtaken."
 
-# %% ../nbs/practice/21_explore.ipynb #9e271f0e
+# %% ../nbs/practice/21_explore.ipynb #2ad580dc
 class Controller:
     "State, requests and pictures of one explorer; knows nothing of a browser."
     name, suffix = "picture", ".png"                         # of the files that it saves
@@ -140,12 +140,13 @@ class Controller:
         try: shown = self.show(state, check)
         except Dropped: return
         except SinGANError as problem: error = str(problem)
-        except Exception as problem: error = f"{type(problem).__name__}: {problem}"       # said beside the controls
+        except Exception as problem: error = f"{type(problem).__name__}: {problem}"    # said in the status line
         with self.lock:
             if self.number != number: return
-            self.shown, self.error, self.answered, self.seconds = shown, error, number, time.perf_counter() - begin
+            self.shown, self.error, self.answered = shown, error, number
+            self.seconds = time.perf_counter() - begin
 
-# %% ../nbs/practice/21_explore.ipynb #d1cca90d
+# %% ../nbs/practice/21_explore.ipynb #43649a95
 OPENERS = {"model": "SinGAN.load", "mask": "load_mask"}                # of inputs; all others are images
 
 def input_line(
@@ -158,16 +159,18 @@ def input_line(
     source = str(value) if isinstance(value, (str, Path)) else f"{stem}_{name}.{ending}"
     return f"{name} = {OPENERS.get(name, 'load_image')}({source!r})"
 
-# %% ../nbs/practice/21_explore.ipynb #914c622f
+# %% ../nbs/practice/21_explore.ipynb #3454192f
 def program(
     shown:Shown,
     file:str, # name of the picture that it writes
 ) -> str:
     "The Python file that makes a picture again."
     lines = [input_line(name, value, Path(file).stem) for name, value in shown.inputs.items()]
-    save = f"save_animation(result, {file!r}, {shown.fps})" if file.endswith(".gif") else f"save_image(result, {file!r})"
-    return "\n".join(["from singan_nb.all import *", "from singan_nb.explore import *", *lines, shown.code, save, ""])
+    save, more = ("save_animation", f", {shown.fps}") if file.endswith(".gif") else ("save_image", "")
+    return "\n".join(["from singan_nb.all import *", "from singan_nb.explore import *", *lines, shown.code,
+                      f"{save}(result, {file!r}{more})", ""])
 
+# %% ../nbs/practice/21_explore.ipynb #318f455e
 def save_shown(
     shown:Shown,
     folder:str|Path, # is made if it is not there
@@ -187,7 +190,7 @@ def save_shown(
     with atomic_write(picture.with_suffix(".py")) as file: file.write_text(program(shown, picture.name))
     return picture
 
-# %% ../nbs/practice/21_explore.ipynb #139ad108
+# %% ../nbs/practice/21_explore.ipynb #8f00c1fd
 def sheet(
     images, # list of (1, 3, H, W) of any sizes
     captions, # list of str
@@ -214,13 +217,13 @@ def packed(
     picture.save(buffer, "PNG", compress_level=3)
     return Picture(buffer.getvalue(), alt)
 
+# %% ../nbs/practice/21_explore.ipynb #eccce13f
 def small(
     picture:Picture,
 ) -> Picture:
     "The same in 256 colours, to be stored in a notebook."
     return packed(Image.open(io.BytesIO(picture.png)).quantize(256), picture.alt)
 
-# %% ../nbs/practice/21_explore.ipynb #8c995878
 def as_given(
     inputs:dict, # by name: what was given
     name:str, # "model" or "image"
@@ -230,13 +233,14 @@ def as_given(
     if isinstance(value, (str, Path)): return (SinGAN.load if name == "model" else load_image)(value)
     return value if isinstance(value, SinGAN) else check_image(value)
 
-# %% ../nbs/practice/21_explore.ipynb #9de273a1
+# %% ../nbs/practice/21_explore.ipynb #047d76f7
 JAVASCRIPT = Path(str(files("singan_nb")))/"canvas"
 
 class Names(anywidget.AnyWidget):
     "Invisible; tells screen readers what the controls around it are called."
     _esm = JAVASCRIPT/"names.js"
 
+# %% ../nbs/practice/21_explore.ipynb #d72f8808
 def slider(
     name:str, # that stands beside it
     value, low, high, step=1, # all of one unit; a whole step makes a slider of whole numbers
@@ -251,8 +255,8 @@ def number(
     value:int,
 ):
     "A field for a whole number; the controller says which are possible."
-    return widgets.IntText(value, description=name, continuous_update=False, style=dict(description_width="9em"),
-                           layout=dict(width="24em"))
+    return widgets.IntText(value, description=name, continuous_update=False, layout=dict(width="24em"),
+                           style=dict(description_width="9em"))
 
 def choice(
     name:str, # that stands beside it
@@ -262,7 +266,7 @@ def choice(
     return widgets.Dropdown(options=list(options), description=name, style=dict(description_width="9em"),
                             layout=dict(width="24em"))
 
-# %% ../nbs/practice/21_explore.ipynb #6ef6a7b8
+# %% ../nbs/practice/21_explore.ipynb #b42784e6
 def picture_html(
     picture:Picture,
     number:int, # of the request
@@ -283,7 +287,7 @@ def status_html(
     return (f'<div role="status" data-request="{number}" data-state="{state}" '
             f'style="font-size:14px;line-height:1.4">{sign}{html.escape(text)}</div>')
 
-# %% ../nbs/practice/21_explore.ipynb #dd93df71
+# %% ../nbs/practice/21_explore.ipynb #0fe7fea5
 _open = {}                                                   # by cell: the run that opened, and what it opened
 
 def close_earlier(
@@ -297,7 +301,7 @@ def close_earlier(
     for old in explorers if before != run else []: old.close()
     _open[cell] = run, [*(explorers if before == run else []), explorer]
 
-# %% ../nbs/practice/21_explore.ipynb #0b1c0cda
+# %% ../nbs/practice/21_explore.ipynb #38f38b77
 class Explorer(widgets.VBox):
     "The view of a controller."
     def __init__(self,
@@ -312,13 +316,13 @@ class Explorer(widgets.VBox):
         self.controller, self.controls, self.folder = controller, controls | (wide or {}), folder
         self.picture = widgets.HTML(layout=dict(height=f"{height}px", overflow="auto"))
         self.status = widgets.HTML(layout=dict(min_height="3em"))
-        self.code = widgets.Textarea(description="Python", rows=5, style=dict(description_width="5em"),
+        self.code = widgets.Textarea(description="Python", rows=8, style=dict(description_width="5em"),
                                      layout=dict(width="95%"))
         reset = widgets.Button(description="Reset")
         save = widgets.Button(description="Save picture and code", layout=dict(width="auto"))
         reset.on_click(lambda _: self.reset()); save.on_click(lambda _: self.save())
-        super().__init__([widgets.GridBox(list(controls.values()), layout=dict(grid_template_columns=f"repeat({columns}, 25em)")),
-                          *(wide or {}).values(),
+        grid = dict(grid_template_columns=f"repeat({columns}, 25em)")
+        super().__init__([widgets.GridBox(list(controls.values()), layout=grid), *(wide or {}).values(),
                           widgets.HBox([reset, save, *buttons], layout=dict(flex_flow="row wrap")),
                           self.status, self.picture, self.code, Names()])
         self.add_class("singan-explorer"); self.add_class(f"singan-{controller.name}")
@@ -331,8 +335,8 @@ class Explorer(widgets.VBox):
     def update(self, controller):
         "Show what the controller has; called from its thread."
         number, shown = controller.number, controller.shown
-        if controller.busy and not controller.live: self.status.value = status_html(number, "busy", "computing …")
-        elif controller.error: self.status.value = status_html(number, "error", controller.error)
+        if controller.busy and not controller.live: self.say("busy", "computing …")
+        elif controller.error: self.say("error", controller.error)
         elif shown:
             for name, most in shown.limits.items(): self.controls[name].max = most
             self.picture.value = picture_html(shown.picture, number)
@@ -358,6 +362,7 @@ class Explorer(widgets.VBox):
     def close(self):
         "End the work, and take the widgets away."
         self.controller.close()
+        for part in (*self.controls.values(), self.picture, self.status, self.code): part.close()
         super().close()
 
     def _repr_mimebundle_(self, **options):
@@ -369,7 +374,7 @@ class Explorer(widgets.VBox):
 
     def __repr__(self): return f"explorer of {self.controller.name}"
 
-# %% ../nbs/practice/21_explore.ipynb #5027bb2f
+# %% ../nbs/practice/21_explore.ipynb #93c1f57a
 @torch.no_grad()
 def steer(
     model:SinGAN,
@@ -384,7 +389,8 @@ def steer(
     "A sample with a seed and a gain for every scale. Raises `SinGANError` for what cannot be."
     sizes, images, run = model.sizes_for(size), list(known), run or in_tiles()
     model.check_scale(start_scale)
-    x = model.reconstruct(upto=start_scale) if start_scale else torch.zeros(1, 3, *sizes[0], device=model.device)
+    x = torch.zeros(1, 3, *sizes[0], device=model.device)
+    if start_scale: x = model.reconstruct(upto=start_scale)
     for k in range(start_scale + len(images), len(sizes)):
         check()
         base = model.scales[k].enlarge(images[-1] if images else x, sizes[k])
@@ -392,7 +398,7 @@ def steer(
         images.append(run(model.scales[k], gains[k]*noise, base))
     return images
 
-# %% ../nbs/practice/21_explore.ipynb #2cfcc436
+# %% ../nbs/practice/21_explore.ipynb #43a20ce8
 class ScalesController(Controller):
     "Start scale, size, and seed and gain of every scale."
     name = "scales"
@@ -410,12 +416,12 @@ class ScalesController(Controller):
         if size[0]*size[1] > 2**21:
             raise SinGANError(f"{size[0]} × {size[1]} is more than two megapixels; use sample(…) for that")
         seeds = [state["seed"] + state[f"other{k}"] for k in range(n)]
-        gains = [state[f"gain{k}"] for k in range(n)]
+        gains = [round(state[f"gain{k}"], 4) for k in range(n)]
         images = self.images(seeds, gains, start, size, check)
         result = images[-1].clamp(-1, 1)
         code = (f"images = steer(model, {seeds}, {gains},\n               start_scale={start}, size={size})\n"
                 "result = images[-1].clamp(-1, 1)")
-        says = f"start scale {start}, seeds {seeds}, gains {[round(g, 2) for g in gains]}, {size[0]} × {size[1]} pixels"
+        says = f"start scale {start}, seeds {seeds}, gains {gains}, {size[0]} × {size[1]} pixels"
         return Shown(result, self.draw(images, start, size), says, code, self.inputs)
 
     def images(self, seeds, gains, start, size, check):
@@ -440,24 +446,26 @@ class ScalesController(Controller):
         strip = sheet(images + [(x/(3*s + 1e-6)).clamp(-1, 1) for x, s in zip(added, spread)],
                       [f"scale {k}" for k, _ in enumerate(images, start)] + [f"adds ±{s:.2g}" for s in spread],
                       height, len(images))
-        return packed(stacked(top, strip), f"A sample that starts at scale {start} beside the photograph; below, the "
-                      f"image of every scale and what it added, with standard deviations {[round(s, 3) for s in spread]}")
+        return packed(stacked(top, strip), f"A sample that starts at scale {start} beside the photograph; below, "
+                      "the image of every scale and what it added, with standard deviations "
+                      + ", ".join(f"{s:.2g}" for s in spread))
 
-# %% ../nbs/practice/21_explore.ipynb #ee7cdfa8
+# %% ../nbs/practice/21_explore.ipynb #0f8bcbe7
 def explore_scales(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
     "Which scale's noise decides what? Start scale, size, and for each scale a gain and another noise."
     control = ScalesController({"model": model})
     sizes, state = control.model.sizes, control.state
-    controls = {"start_scale": slider("start scale", 0, 0, len(sizes) - 1), "seed": slider("seed", 0, 0, 99),
-                "height": number("height, pixels", state["height"]), "width": number("width, pixels", state["width"])}
+    controls = dict(start_scale=slider("start scale", 0, 0, len(sizes) - 1), seed=slider("seed", 0, 0, 99),
+                    height=number("height, pixels", state["height"]),
+                    width=number("width, pixels", state["width"]))
     for k, (h, w) in enumerate(sizes):
         controls[f"gain{k}"] = slider(f"{k} ({h}×{w}): gain", 1., 0., 3., .25)
         controls[f"other{k}"] = number("other noise", 0)
     return Explorer(control, controls, 460, columns=2)
 
-# %% ../nbs/practice/21_explore.ipynb #073f5095
+# %% ../nbs/practice/21_explore.ipynb #7da2795a
 class PyramidController(Controller):
     "Sizes, depth, a scale and a place."
     name = "pyramid"
@@ -465,41 +473,45 @@ class PyramidController(Controller):
         inputs:dict, # image
     ):
         self.image = as_given(inputs, "image")
-        super().__init__(inputs, max_size=min(250, max(self.image.shape[-2:])), min_size=25, scale_factor=.75, layers=5,
-                         scale=2, down=50, across=50)
+        super().__init__(inputs, max_size=min(250, max(self.image.shape[-2:])), min_size=25, scale_factor=.75,
+                         layers=5, scale=2, down=50, across=50)
 
     def show(self, state, check):
         "The windows on the photograph, and the patch in one of them."
         given = [state[name] for name in ("max_size", "min_size", "scale_factor")]
         sizes, factor = schedule(self.image.shape[-2:], *given)
-        field, k, at = receptive_field(state["layers"]), min(state["scale"], len(sizes) - 1), (state["down"]/100, state["across"]/100)
+        field, k = receptive_field(state["layers"]), min(state["scale"], len(sizes) - 1)
+        at = state["down"]/100, state["across"]/100
         drawn = draw_windows(self.image, sizes, field, at)
         check()
         box = patch_box(sizes[k], field, at)
         small, = build_pyramid(self.image, [sizes[k]])
         patch = small[(..., *region(small, [math.floor(share*1000)/1000 for share in box]))]
-        inside = sheet([small, patch], [f"the photograph at scale {k}", f"what the window sees: {field} × {field}"], 200)
+        names = [f"the photograph at scale {k}", f"what the window sees: {field} × {field}"]
+        inside = sheet([small, patch], names, 200)
         code = (f"sizes, factor = schedule(image.shape[-2:], {given[0]}, {given[1]}, {given[2]})\n"
                 f"result = draw_windows(image, sizes, receptive_field({state['layers']}), {at})")
         listed = ", ".join(f"{h}×{w}" for h, w in sizes)
-        says = (f"{len(sizes)} scales, factor {factor:.3f}: {listed}. Scale {k}'s window of {field}×{field} pixels covers "
-                f"{box[2]:.0%} of the height and {box[3]:.0%} of the width")
-        alt = f"The photograph with the window of each of {len(sizes)} scales as a frame; below, what scale {k} sees: {says}"
-        return Shown(drawn, packed(stacked(drawn, inside), alt), says, code, self.inputs, dict(scale=len(sizes) - 1))
+        says = (f"{len(sizes)} scales, factor {factor:.3f}: {listed}. Scale {k}'s window of {field}×{field} pixels "
+                f"covers {box[2]:.0%} of the height and {box[3]:.0%} of the width")
+        picture = packed(stacked(drawn, inside), f"The photograph with the window of each scale as a frame; below, "
+                         f"what scale {k} sees: {says}")
+        return Shown(drawn, picture, says, code, self.inputs, dict(scale=len(sizes) - 1))
 
-# %% ../nbs/practice/21_explore.ipynb #d49ef0f4
+# %% ../nbs/practice/21_explore.ipynb #204c3c19
 def explore_pyramid(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
 ) -> Explorer:
     "Which part of the photograph does each scale see? Sizes, factor, depth, and a place to look at."
     control = PyramidController({"image": image})
     controls = dict(max_size=slider("largest side", control.state["max_size"], 40, 400, 5),
-                    min_size=slider("coarsest scale", 25, 11, 60), scale_factor=slider("factor", .75, .4, .95, .05),
+                    min_size=slider("coarsest scale", 25, 11, 60),
+                    scale_factor=slider("factor", .75, .4, .95, .05),
                     layers=slider("layers", 5, 2, 9), scale=slider("scale shown", 2, 0, 12),
                     down=slider("down, %", 50, 0, 100), across=slider("across, %", 50, 0, 100))
     return Explorer(control, controls, 670)
 
-# %% ../nbs/practice/21_explore.ipynb #15ff13f7
+# %% ../nbs/practice/21_explore.ipynb #71702f06
 class Abort(Callback):
     "Ends a training that is not wanted any more."
     def __init__(self, check): self.check = check
@@ -512,8 +524,9 @@ class SuperresController(Controller):
         inputs:dict, # image
         iters:int=100, # of the training at each scale, if there is no pretrained model
     ):
-        self.pretrained = str(inputs["image"]) in pretrained_models() and not Path(str(inputs["image"])).exists()
-        if self.pretrained: inputs = {"model": str(inputs["image"])}
+        name = str(inputs["image"])
+        self.pretrained = name in pretrained_models() and not Path(name).exists()
+        if self.pretrained: inputs = {"model": name}
         self.iters, self.models, self.passes = iters, {}, (None, [])
         given = as_given(inputs, *inputs)
         self.image = given.image if self.pretrained else given
@@ -539,17 +552,22 @@ class SuperresController(Controller):
             self.passes = key, made
         k = min(state["step"], plan.passes)
         result = self.passes[1][k - 1]
-        says = (f"pass {k} of {plan.passes}, {result.shape[-2]} × {result.shape[-1]} pixels, strength {state['strength']:.2g}, "
-                f"noise {'on' if state['noise'] else 'off'}, seed {state['seed']}")
-        return Shown(result, self.draw(result, state["split"]/100, says), says, self.code(key, k), self.inputs, dict(step=plan.passes))
+        (h, w), noise = result.shape[-2:], "on" if state["noise"] else "off"
+        says = (f"pass {k} of {plan.passes}, {h} × {w} pixels, strength {state['strength']:.2g}, noise {noise}, "
+                f"seed {state['seed']}")
+        picture = self.draw(result, state["split"]/100, says)
+        return Shown(result, picture, says, self.code(key, k), self.inputs, dict(step=plan.passes))
 
     def code(self, key, k):
         "The lines that make it."
-        begin = ("image = model.image\nplan = plan_enlargement(image.shape[-2:], {})".format(key[0]) if self.pretrained else
-                 "plan = plan_enlargement(image.shape[-2:], {})\nconfig = superres_config(image.shape[-2:], plan, Config.preset('class', "
-                 "iters={}))\nmodel = train(image, config, progress=False)".format(key[0], self.iters))
-        return f"{begin}\npasses = list(enlarge_by_passes(model, image, plan, seed={key[1]}, noise={key[2]}, strength={key[3]}, " \
-               f"consistent={key[4]}))\nresult = passes[{k - 1}]"
+        factor, seed, noise, strength, consistent = key
+        lines = [f"plan = plan_enlargement(image.shape[-2:], {factor})"]
+        if self.pretrained: lines.insert(0, "image = model.image")
+        else: lines += [f"settings = Config.preset('class', iters={self.iters})",
+                        "config = superres_config(image.shape[-2:], plan, settings)",
+                        "model = train(image, config, progress=False)"]
+        return "\n".join([*lines, f"passes = list(enlarge_by_passes(model, image, plan, {seed}, {noise}, {strength},",
+                          f"                                {consistent}))", f"result = passes[{k - 1}]"])
 
     def draw(self, result, split, says):
         "The picture."
@@ -559,10 +577,12 @@ class SuperresController(Controller):
         if 0 < x < w: both[..., x:x+1] = 1.
         detail = slice(h//2, h//2 + h//4), slice(w//3, w//3 + w//4)
         whole = sheet([both], [f"bicubic left of {split:.0%}, SinGAN right"], 320)
-        parts = sheet([bicubic[(..., *detail)], result[(..., *detail)]], ["detail, bicubic", "detail, SinGAN"], 180)
-        return packed(stacked(whole, parts), f"The photograph enlarged, bicubic on the left and by SinGAN on the right, and a detail of both: {says}")
+        names = ["detail, bicubic", "detail, SinGAN"]
+        parts = sheet([bicubic[(..., *detail)], result[(..., *detail)]], names, 180)
+        return packed(stacked(whole, parts), "The photograph enlarged, bicubic on the left and by SinGAN on the right, "
+                      f"and a detail of both: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #85d50c6a
+# %% ../nbs/practice/21_explore.ipynb #1ca0970b
 def cancel_button(
     controller:Controller,
 ) -> widgets.Button:
@@ -578,19 +598,20 @@ def check_box(
     "On or off."
     return widgets.Checkbox(value, description=name, indent=False, layout=dict(width="12em"))
 
-# %% ../nbs/practice/21_explore.ipynb #e62c04f3
+# %% ../nbs/practice/21_explore.ipynb #5fc6c6c7
 def explore_superres(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
     iters:int=100, # of the training at each scale, for an image that has no pretrained model
 ) -> Explorer:
     "What does each pass of super-resolution add? Factor, pass, strength, noise, and a split against bicubic."
     control = SuperresController({"image": image}, iters)
-    controls = dict(factor=slider("factor", 2., 1.25, 4., .25), step=slider("pass", 12, 1, 12), strength=slider("strength", .5, 0., 1., .1),
+    controls = dict(factor=slider("factor", 2., 1.25, 4., .25), step=slider("pass", 12, 1, 12),
+                    strength=slider("strength", .5, 0., 1., .1),
                     split=slider("split, %", 50, 0, 100), seed=slider("seed", 0, 0, 20),
                     noise=check_box("noise", True), consistent=check_box("consistent", True))
     return Explorer(control, controls, 570, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #bb83063a
+# %% ../nbs/practice/21_explore.ipynb #f1b5a9df
 class AnimationController(Controller):
     "Walk, start scale, length, a frame, and whether it plays."
     name, suffix = "animation", ".gif"
@@ -598,8 +619,8 @@ class AnimationController(Controller):
         inputs:dict, # model
     ):
         self.model, self.made = as_given(inputs, "model"), (None, [])
-        super().__init__(inputs, start_scale=min(2, len(self.model.scales) - 1), alpha=.1, beta=.9, frames=20, seed=0, fps=10,
-                         frame=6, loop=True, play=False)
+        super().__init__(inputs, start_scale=min(2, len(self.model.scales) - 1), alpha=.1, beta=.9, frames=20,
+                         seed=0, fps=10, frame=6, loop=True, play=False)
 
     def show(self, state, check):
         "One frame beside the first, and how much changed; or the film."
@@ -610,9 +631,10 @@ class AnimationController(Controller):
             self.made = key, film
         film, t = self.made[1], min(state["frame"], len(self.made[1]) - 1)
         moved = (film[t] - film[0]).abs().mean().item()/2
-        says = (f"start scale {key['start_scale']}, α {key['alpha']:.2g}, β {key['beta']:.2g}, seed {key['seed']}, "
-                + (f"{len(film)} frames playing, {state['fps']} a second" if state["play"] else
-                   f"frame {t} of {len(film)}, {moved:.1%} away from the first"))
+        says = (f"start scale {key['start_scale']}, α {key['alpha']:.2g}, β {key['beta']:.2g}, "
+                f"seed {key['seed']}, ")
+        says += (f"{len(film)} frames playing, {state['fps']} a second" if state["play"] else
+                 f"frame {t} of {len(film)}, {moved:.1%} away from the first")
         alt = f"Frames of a walk through the noise of the photograph's model: {says}"
         picture = self.film(film, state["fps"], alt) if state["play"] else self.still(film, t, alt)
         code = f"result = list(animate(model, {', '.join(f'{name}={value}' for name, value in key.items())}))"
@@ -620,26 +642,29 @@ class AnimationController(Controller):
 
     def still(self, film, t, alt):
         change = 8*(film[t] - film[0]).abs().mean(1, keepdim=True).expand(-1, 3, -1, -1) - 1
-        return packed(sheet([film[0], film[t], change.clamp(-1, 1)], ["first frame", f"frame {t}", "what changed, × 8"], 180), alt)
+        names = ["first frame", f"frame {t}", "what changed, × 8"]
+        return packed(sheet([film[0], film[t], change.clamp(-1, 1)], names, 180), alt)
 
     def film(self, film, fps, alt):
         enlarged = [resize(image, tuple(2*side for side in image.shape[-2:])).clamp(-1, 1) for image in film]
         with tempfile.TemporaryDirectory() as folder:
             return Picture(save_animation(enlarged, Path(folder)/"film.gif", fps).read_bytes(), alt)
 
-# %% ../nbs/practice/21_explore.ipynb #890ba037
+# %% ../nbs/practice/21_explore.ipynb #865698d4
 def explore_animation(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
     "How far may the noise walk? α, β, start scale, length; frame by frame, or as a film."
     control = AnimationController({"model": model})
-    controls = dict(start_scale=slider("start scale", control.state["start_scale"], 0, len(control.model.scales) - 1),
+    last, start = len(control.model.scales) - 1, control.state["start_scale"]
+    controls = dict(start_scale=slider("start scale", start, 0, last),
                     alpha=slider("α, pull back", .1, 0., 1., .05), beta=slider("β, inertia", .9, 0., .95, .05),
-                    frames=slider("frames", 20, 2, 60), frame=slider("frame shown", 6, 0, 19), fps=slider("frames a second", 10, 1, 25),
-                    seed=slider("seed", 0, 0, 20), loop=check_box("loop", True), play=check_box("play", False))
+                    frames=slider("frames", 20, 2, 60), frame=slider("frame shown", 6, 0, 19),
+                    fps=slider("frames a second", 10, 1, 25), seed=slider("seed", 0, 0, 20),
+                    loop=check_box("loop", True), play=check_box("play", False))
     return Explorer(control, controls, 270, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #8c3f67ad
+# %% ../nbs/practice/21_explore.ipynb #6f83e589
 def critic_history(
     model:SinGAN, # its scales below are used as they are
     scale:int=0, # that is trained anew
@@ -653,8 +678,8 @@ def critic_history(
     size = model.sizes[model.check_scale(scale)]
     below = SinGAN(model.image, model.grey_noise)
     below.scales.extend(model.scales[:scale])
-    trainer = FastTrainer(below, enlarge(model.image, size), layers=layers, iters=max(iters, 1), gp_every=4, critic_steps=1,
-                          generator_steps=1, seed=seed)
+    trainer = FastTrainer(below, enlarge(model.image, size), layers=layers, iters=max(iters, 1), gp_every=4,
+                          critic_steps=1, generator_steps=1, seed=seed)
     base, draw, history = trainer.bases(0).clone(), seeded(seed, "critic map"), []
     noise = white_noise(size, 1, model.grey_noise and scale == 0, draw)
     for i in range(iters + 1):
@@ -665,6 +690,7 @@ def critic_history(
         if i < iters: trainer.step()
     return history
 
+# %% ../nbs/practice/21_explore.ipynb #8e4867b6
 def judge(
     critic, # maps (1, 3, H, W) to scores
     image:torch.Tensor, # (1, 3, H, W)
@@ -683,7 +709,7 @@ def heat(
     share = ((scores[0, 0] - low)/max(high - low, 1e-9)).clamp(0, 1).numpy()
     return to_tensor(matplotlib.colormaps["cividis"](share)[..., :3])
 
-# %% ../nbs/practice/21_explore.ipynb #1a79d5f6
+# %% ../nbs/practice/21_explore.ipynb #8b90897a
 class CriticController(Controller):
     "Scale, depth, a moment of the training, a place."
     name = "critic"
@@ -698,18 +724,21 @@ class CriticController(Controller):
         "Real and fake, the critic's map of both, what it would change, and one window."
         k, layers, step = state["scale"], state["layers"], state["step"]
         if (k, layers) not in self.histories:
-            self.histories[k, layers] = critic_history(self.model, k, layers, self.iters, self.every, check=check)
+            self.histories[k, layers] = critic_history(self.model, k, layers, self.iters, self.every,
+                                                       check=check)
         i, critic, fake = self.histories[k, layers][step]
         real = enlarge(self.model.image, self.model.sizes[k])
         (of_real, _), (of_fake, slope) = judge(critic, real), judge(critic, fake)
         low, high = min(of_real.min(), of_fake.min()).item(), max(of_real.max(), of_fake.max()).item()
         result, place = heat(of_fake, low, high), [state["down"]/100, state["across"]/100]
         y, x = (round(share*(side - 1)) for share, side in zip(place, of_fake.shape[-2:]))
-        says = (f"scale {k}, iteration {i}, {layers} layers: mean score of the photograph {of_real.mean():.3f}, of the fake "
-                f"{of_fake.mean():.3f}; the window {state['down']} % down, {state['across']} % across has {of_fake[0, 0, y, x]:.3f}")
-        code = (f"i, critic, fake = critic_history(model, {k}, {layers}, {self.iters}, {self.every})[{step}]\nscores, slope = judge(critic, fake)\n"
-                f"result = heat(scores, {low!r}, {high!r})")
-        return Shown(result, self.draw(real, fake, of_real, of_fake, slope, (y, x), (low, high), says), says, code, self.inputs)
+        says = (f"scale {k}, iteration {i}, {layers} layers: mean score of the photograph {of_real.mean():.3f}, "
+                f"of the fake {of_fake.mean():.3f}; the window {state['down']} % down, {state['across']} % across "
+                f"has {of_fake[0, 0, y, x]:.3f}")
+        code = (f"i, critic, fake = critic_history(model, {k}, {layers}, {self.iters}, {self.every})[{step}]\n"
+                f"scores, slope = judge(critic, fake)\nresult = heat(scores, {low!r}, {high!r})")
+        picture = self.draw(real, fake, of_real, of_fake, slope, (y, x), (low, high), says)
+        return Shown(result, picture, says, code, self.inputs)
 
     def draw(self, real, fake, of_real, of_fake, slope, at, limits, says):
         "The picture."
@@ -719,11 +748,13 @@ class CriticController(Controller):
         marked = torch.where(inside > 0, torch.ones_like(fake), fake)
         change = (slope/(3*slope.std() + 1e-12)).clamp(-1, 1)
         low, high = limits
-        return packed(sheet([real, marked, change, heat(of_real, low, high), heat(of_fake, low, high)],
-                            ["photograph", "fake, a window", "what would please", f"scores {low:.2f} … {high:.2f}", "dark: looks fake"],
-                            170, 3), f"Photograph and fake, and the critic's scores of all their windows, dark where it thinks they are fake: {says}")
+        names = ["photograph", "fake, a window", "what would please", f"scores {low:.2f} … {high:.2f}",
+                 "of the fake; dark: looks fake"]
+        maps = [heat(scores, low, high) for scores in (of_real, of_fake)]
+        return packed(sheet([real, marked, change, *maps], names, 170, 3), "Photograph and fake, and the critic's "
+                      f"scores of all their windows, dark where it thinks they are fake: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #5fd983c3
+# %% ../nbs/practice/21_explore.ipynb #36032a4d
 def explore_critic(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
     iters:int=60, # of the training that is watched
@@ -731,11 +762,13 @@ def explore_critic(
 ) -> Explorer:
     "Which patches does the critic think are fake? A scale, a moment of its training, a window."
     control = CriticController({"model": model}, iters, every)
-    controls = dict(scale=slider("scale", 0, 0, len(control.model.scales) - 1), step=slider(f"iteration / {every}", iters//every, 0, iters//every),
-                    layers=slider("layers", 5, 2, 8), down=slider("window down, %", 50, 0, 100), across=slider("window across, %", 50, 0, 100))
+    last = iters//every
+    controls = dict(scale=slider("scale", 0, 0, len(control.model.scales) - 1),
+                    step=slider(f"iteration / {every}", last, 0, last), layers=slider("layers", 5, 2, 8),
+                    down=slider("window down, %", 50, 0, 100), across=slider("window across, %", 50, 0, 100))
     return Explorer(control, controls, 410, buttons=[cancel_button(control)])
 
-# %% ../nbs/practice/21_explore.ipynb #a0784905
+# %% ../nbs/practice/21_explore.ipynb #cfca76bc
 def data_url(
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
 ) -> str:
@@ -749,18 +782,30 @@ def from_data_url(
     size:tuple, # (H, W) that the image must have
 ) -> torch.Tensor: # (1, 3, *size) in [-1, 1]
     "The image in such an address. Raises `SinGANError` if it is not one of that size."
-    if not url.startswith("data:image/png;base64,"): raise SinGANError(f"a drawing must be a PNG, not {url[:30]!r}")
-    image = to_tensor(np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",", 1)[1]))).convert("RGB")))
+    begin, _, data = url.partition(",")
+    if begin != "data:image/png;base64": raise SinGANError(f"a drawing must be a PNG, not {begin[:30]!r}")
+    image = to_tensor(np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")))
     if tuple(image.shape[-2:]) != tuple(size):
         raise SinGANError("the drawing has {}×{} pixels; it must have {}×{}".format(*image.shape[-2:], *size))
     return image
 
+# %% ../nbs/practice/21_explore.ipynb #40a60c60
 def colour_name(
     colour:torch.Tensor, # (3,) in [-1, 1]
 ) -> str: # as #rrggbb
     "A colour as web pages write it."
     return "#" + "".join(f"{value:02x}" for value in to_pixels(colour[:, None, None])[0, 0])
 
+def uploaded(
+    file:dict, # of a FileUpload: name, content
+) -> torch.Tensor: # image
+    "An uploaded picture. Raises `ImageError` if it is none."
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)/Path(file["name"]).name
+        path.write_bytes(file["content"])
+        return load_image(path)
+
+# %% ../nbs/practice/21_explore.ipynb #19b44aac
 class Canvas(anywidget.AnyWidget):
     "A canvas to paint on, and to mark a rectangle on."
     _esm = JAVASCRIPT/"canvas.js"
@@ -773,16 +818,7 @@ class Canvas(anywidget.AnyWidget):
     box = traitlets.List([0., 0., 0., 0.]).tag(sync=True)  # top, left, height, width, as shares
     tool = traitlets.Unicode("brush").tag(sync=True)  # at the beginning: brush, eraser or box
 
-def uploaded(
-    file:dict, # of a FileUpload: name, content
-) -> torch.Tensor: # image
-    "An uploaded picture. Raises `ImageError` if it is none."
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)/Path(file["name"]).name
-        path.write_bytes(file["content"])
-        return load_image(path)
-
-# %% ../nbs/practice/21_explore.ipynb #4ff89c6f
+# %% ../nbs/practice/21_explore.ipynb #80ef8862
 class PaintController(Controller):
     "A drawing and the scale where it enters."
     name = "paint"
@@ -796,21 +832,24 @@ class PaintController(Controller):
         self.size = self.model.sizes[-1]
         self.photograph = enlarge(self.model.image, self.size)
         self.palette = palette(self.photograph, colours)
-        self.background = to_tensor(to_pixels(recolour(self.photograph, self.palette)))       # as the canvas holds it
+        self.background = to_tensor(to_pixels(recolour(self.photograph, self.palette)))      # in whole levels
         super().__init__(inputs, drawing="", scale=1, seed=0, quantize=False)
 
     def show(self, state, check):
         "The drawing beside what it becomes."
         drawing = from_data_url(state["drawing"] or data_url(self.background), self.size)
         k, seed = state["scale"], state["seed"]
-        options = f"{k}, True, {self.colours}, {self.iters}, seed={seed}" if state["quantize"] else f"{k}, seed={seed}"
-        result = paint_to_image(self.model, drawing, k, state["quantize"], self.colours, self.iters, seed=seed)
-        says = f"the drawing enters at scale {k} of 1 to {len(self.model.scales) - 1}{', quantized' if state['quantize'] else ''}; seed {seed}"
-        picture = packed(sheet([self.photograph, drawing, result], ["photograph", "drawing", f"from scale {k}"], 190),
+        options = k, state["quantize"], self.colours, self.iters
+        result = paint_to_image(self.model, drawing, *options, seed=seed)
+        quantized = ", quantized" if state["quantize"] else ""
+        says = f"the drawing enters at scale {k} of 1 to {len(self.model.scales) - 1}{quantized}; seed {seed}"
+        names = ["photograph", "drawing", f"from scale {k}"]
+        picture = packed(sheet([self.photograph, drawing, result], names, 190),
                          f"The photograph, a drawing in its colours, and what the model makes of it: {says}")
-        return Shown(result, picture, says, f"result = paint_to_image(model, drawing, {options})", {**self.inputs, "drawing": drawing})
+        code = f"result = paint_to_image(model, drawing, {', '.join(map(repr, options))}, seed={seed})"
+        return Shown(result, picture, says, code, {**self.inputs, "drawing": drawing})
 
-# %% ../nbs/practice/21_explore.ipynb #8438c512
+# %% ../nbs/practice/21_explore.ipynb #2ab5b4c6
 def explore_paint(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
@@ -830,7 +869,7 @@ def explore_paint(
     upload.observe(take, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #fcd29ce1
+# %% ../nbs/practice/21_explore.ipynb #e260165c
 EDITS = ("copy", "move", "draw", "paste boats", "paste leaves", "paste moss")
 
 def oval(
@@ -843,6 +882,7 @@ def oval(
     inside = ((rows - top - tall/2)/(tall/2))**2 + ((columns - left - wide/2)/(wide/2))**2 <= 1
     return inside.float()[None, None]
 
+# %% ../nbs/practice/21_explore.ipynb #62a1e86e
 def make_edit(
     photograph:torch.Tensor, # (1, 3, H, W) in [-1, 1]
     kind:str, # one of EDITS
@@ -860,7 +900,7 @@ def make_edit(
     middle = to[0] + box[2]/2, to[1] + box[3]/2
     return paste(photograph, other, oval(other, box), middle, box[2])
 
-# %% ../nbs/practice/21_explore.ipynb #23a89c1f
+# %% ../nbs/practice/21_explore.ipynb #140dd8bc
 class EditController(Controller):
     "What is changed, how wide the mask is, and the scale where it enters."
     name = "edit"
@@ -905,23 +945,29 @@ class EditController(Controller):
         orange = torch.tensor([0xD5, 0x5E, 0x00])[None, :, None, None]/127.5 - 1
         marked = edited*(1 - .7*soft) + .7*soft*orange
         made = sorted(self.made[1].items())
-        top = sheet([edited, marked, self.made[1][k]], ["edited by hand", "mask, feathered", f"result, scale {k}"], 180)
+        names = ["edited by hand", "mask, feathered", f"result, scale {k}"]
+        top = sheet([edited, marked, self.made[1][k]], names, 180)
         strip = sheet([image for _, image in made], [f"scale {i}" for i, _ in made], 90)
-        return packed(stacked(top, strip), f"An edit of the photograph, its mask in orange, and the result; below, the results of all scales: {says}")
+        return packed(stacked(top, strip), "An edit of the photograph, its mask in orange, and the result; below, "
+                      f"the results of all scales: {says}")
 
-# %% ../nbs/practice/21_explore.ipynb #e0835f6d
+# %% ../nbs/practice/21_explore.ipynb #a658d700
 def explore_edit(
     model="dunes", # SinGAN, a model file, a run directory, or the name of a pretrained model
 ) -> Explorer:
     "How does an edit disappear in a photograph? A region, what is done with it, the mask, every scale."
     control = EditController({"model": model})
     state, shares = control.state, ("top", "left", "height", "width")
-    canvas = Canvas(size=list(control.size), background=data_url(control.photograph), name="photograph", boxes=True, tool="box",
+    canvas = Canvas(size=list(control.size), background=data_url(control.photograph), name="photograph",
+                    boxes=True, tool="box",
                     palette=[colour_name(colour) for colour in palette(control.photograph, 5)],
                     box=[state[name]/100 for name in shares])
-    controls = dict(kind=choice("what to do", EDITS), **{name: slider(f"{name}, %", state[name], 0, 100) for name in shares},
-                    to_top=slider("goes to: top, %", state["to_top"], 0, 100), to_left=slider("goes to: left, %", state["to_left"], 0, 100),
-                    scale=slider("scale", state["scale"], 1, len(control.model.scales) - 1), grow=slider("grow, %", state["grow"], 0, 20),
+    controls = dict(kind=choice("what to do", EDITS),
+                    **{name: slider(f"{name}, %", state[name], 0, 100) for name in shares},
+                    to_top=slider("goes to: top, %", state["to_top"], 0, 100),
+                    to_left=slider("goes to: left, %", state["to_left"], 0, 100),
+                    scale=slider("scale", state["scale"], 1, len(control.model.scales) - 1),
+                    grow=slider("grow, %", state["grow"], 0, 20),
                     feather=slider("feather, %", state["feather"], 0, 20), seed=slider("seed", 0, 0, 20))
     explorer = Explorer(control, controls, 350, dict(drawing=canvas))
     def marked(change):
@@ -931,7 +977,7 @@ def explore_edit(
     for name in shares: controls[name].observe(typed, "value")
     return explorer
 
-# %% ../nbs/practice/21_explore.ipynb #d5b43313
+# %% ../nbs/practice/21_explore.ipynb #282da74f
 def losses_picture(
     rows, # of the log, see `LOG`
     size:tuple=(860, 230), # width and height, in pixels
@@ -939,7 +985,8 @@ def losses_picture(
     "Distance and reconstruction loss of the scale in progress, and of those before."
     figure = Figure(figsize=(size[0]/80, size[1]/80), dpi=80, layout="constrained")
     rows = rows[::max(1, len(rows)//400)]
-    for axes, column, name, colour in zip(figure.subplots(1, 2), (2, 5), ("distance", "reconstruction"), ("#0072B2", "#D55E00")):
+    curves = (2, "distance", "#0072B2"), (5, "reconstruction", "#D55E00")
+    for axes, (column, name, colour) in zip(figure.subplots(1, 2), curves):
         axes.plot([row[column] for row in rows], color=colour, linewidth=1)
         for i, (before, row) in enumerate(zip(rows, rows[1:])):
             if before[0] != row[0]: axes.axvline(i + 1, color="grey", linewidth=.8, linestyle=":")
@@ -948,6 +995,7 @@ def losses_picture(
     figure.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
 
+# %% ../nbs/practice/21_explore.ipynb #bdb9ce3b
 def look(
     watch, # `Watch`
 ) -> list: # of (1, 3, H, W)
@@ -956,9 +1004,10 @@ def look(
     scale, draw = copy.deepcopy(trainer.scale).eval(), seeded(0, "look", device=trainer.real.device)
     noise = white_noise(trainer.real.shape[-2:], 1, trainer.grey, draw)
     with torch.no_grad():
-        return [trainer.real, scale.reconstruct(trainer.rec_base).clamp(-1, 1), scale(noise, trainer.bases(0)).clamp(-1, 1)]
+        made = scale.reconstruct(trainer.rec_base), scale(noise, trainer.bases(0))
+    return [trainer.real, *(image.clamp(-1, 1) for image in made)]
 
-# %% ../nbs/practice/21_explore.ipynb #90ff6c84
+# %% ../nbs/practice/21_explore.ipynb #e020e5e1
 class TrainingController(Controller, Callback):
     "A training that can be paused, in a run directory."
     name, live = "training", True
@@ -988,7 +1037,8 @@ class TrainingController(Controller, Callback):
         "Begin, go on after a pause, or begin anew in another folder."
         if self.phase == "running": return
         if self.phase in ("stopped", "finished"):
-            self.folder = next(path for i in range(2, 10**6) if not (path := self.out.with_name(f"{self.out.name}_{i}")).exists())
+            paths = (self.out.with_name(f"{self.out.name}_{i}") for i in range(2, 10**6))
+            self.folder = next(path for path in paths if not path.exists())
         self.halt.clear()
         self.phase, self.asked = "running", "finished"
         self.request()
@@ -1009,8 +1059,10 @@ class TrainingController(Controller, Callback):
         "Train if it is asked for, and say how it stands."
         if self.phase == "running":
             self.begun, self.next, self.done = time.monotonic(), 0., None
-            try: self.model = train(self.image, self.config(state), self.folder, True, progress=False, callbacks=[self])
-            except BaseException: self.phase = "ready" if read_config(self.folder) is None else "paused"; raise
+            try: self.model = train(self.image, self.config(state), self.folder, True, "auto", [self], False)
+            except BaseException:
+                self.phase = "ready" if read_config(self.folder) is None else "paused"
+                raise
             self.phase = self.asked
         return self.standing(state) if self.model is None or not self.model.scales else self.result()
 
@@ -1018,25 +1070,30 @@ class TrainingController(Controller, Callback):
         "What will be trained, or is to be resumed."
         config = self.config(state)
         sizes = schedule(self.image.shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
-        says = (f"{self.phase}: {len(sizes)} scales from {sizes[0][0]}×{sizes[0][1]} to {sizes[-1][0]}×{sizes[-1][1]} pixels, "
-                f"{config.iters} iterations each, in {self.folder}")
+        first, last = ("{}×{}".format(*size) for size in (sizes[0], sizes[-1]))
+        says = (f"{self.phase}: {len(sizes)} scales from {first} to {last} pixels, {config.iters} iterations each, "
+                f"in {self.folder}")
         picture = sheet(build_pyramid(self.image, sizes), [f"scale {k}" for k in range(len(sizes))], 100)
-        return Shown(self.image, packed(picture, f"The photograph at all sizes that are going to be trained: {says}"), says, self.code("image"), self.inputs)
+        picture = packed(picture, f"The photograph at all sizes that are going to be trained: {says}")
+        return Shown(self.image, picture, says, self.code("image"), self.inputs)
 
     def result(self):
         "The model so far."
         images = [enlarge(self.model.image, self.model.sizes[-1]), self.model.reconstruct().clamp(-1, 1),
                   *(sample(self.model, 1, seed) for seed in (1, 2))]
-        says = f"{self.phase}: model of {len(self.model.scales)} scale(s) up to {self.model.sizes[-1][0]}×{self.model.sizes[-1][1]} pixels, in {self.folder}"
-        picture = stacked(losses_picture(read_log(self.folder)), sheet(images, ["photograph", "reconstruction", "sample", "sample"], 140))
-        return Shown(images[2], packed(picture, f"Losses, reconstruction and samples of a training: {says}"), says,
-                     self.code("sample(model, 1, seed=1)"), self.inputs)
+        size = "{}×{}".format(*self.model.sizes[-1])
+        says = f"{self.phase}: model of {len(self.model.scales)} scale(s) up to {size} pixels, in {self.folder}"
+        strip = sheet(images, ["photograph", "reconstruction", "sample", "sample"], 140)
+        picture = packed(stacked(losses_picture(read_log(self.folder)), strip),
+                         f"Losses, reconstruction and samples of a training: {says}")
+        return Shown(images[2], picture, says, self.code("sample(model, 1, seed=1)"), self.inputs)
 
     def code(self, result):
         "The lines that train the same model, or go on to its end."
         config = self.config()
         settings = ", ".join(f"{name}={getattr(config, name)!r}" for name in self.state)
-        return (f"model = train(image, Config.preset({self.preset!r}, {settings}), {str(self.folder)!r}, resume=True)\nresult = {result}")
+        return (f"config = Config.preset({self.preset!r}, {settings})\n"
+                f"model = train(image, config, {str(self.folder)!r}, resume=True)\nresult = {result}")
 
     def on_iteration(self, watch):
         "Called by the training: end it if that is asked for; show it, but with a fiftieth of the time."
@@ -1053,18 +1110,21 @@ class TrainingController(Controller, Callback):
         "Losses, previews and time left."
         losses = watch.losses
         costs = [iteration_cost(size, watch.config.width_at(k)) for k, size in enumerate(watch.sizes)]
-        whole, done = sum(costs)*watch.config.iters, sum(costs[:watch.scale])*watch.config.iters + costs[watch.scale]*watch.iteration
+        whole, done = sum(costs)*watch.config.iters, sum(costs[:watch.scale])*watch.config.iters
+        done += costs[watch.scale]*watch.iteration
         if self.done is None: self.done = done
         left = (time.monotonic() - self.begun)*(whole - done)/max(done - self.done, 1e-9)
-        says = (f"running: scale {watch.scale} of 0 to {len(watch.sizes) - 1}, iteration {watch.iteration} of {watch.config.iters}, "
-                f"distance {losses['distance']:.3f}, reconstruction {losses['reconstruction']:.4f}, "
-                + (f"about {left:.0f} s left" if done > self.done else "time left not known yet"))
-        picture = stacked(losses_picture(watch.rows), sheet(look(watch), ["photograph", "reconstruction", "sample"], 140))
-        self.shown = Shown(self.image, packed(picture, f"Losses, reconstruction and a sample of a training: {says}"), says,
-                           self.code("sample(model, 1, seed=1)"), self.inputs)
+        says = (f"running: scale {watch.scale} of 0 to {len(watch.sizes) - 1}, iteration {watch.iteration} of "
+                f"{watch.config.iters}, distance {losses['distance']:.3f}, "
+                f"reconstruction {losses['reconstruction']:.4f}, ")
+        says += f"about {left:.0f} s left" if done > self.done else "time left not known yet"
+        strip = sheet(look(watch), ["photograph", "reconstruction", "sample"], 140)
+        picture = packed(stacked(losses_picture(watch.rows), strip),
+                         f"Losses, reconstruction and a sample of a training: {says}")
+        self.shown = Shown(self.image, picture, says, self.code("sample(model, 1, seed=1)"), self.inputs)
         self.changed(self)
 
-# %% ../nbs/practice/21_explore.ipynb #e411cf45
+# %% ../nbs/practice/21_explore.ipynb #881e7c92
 class TrainingExplorer(Explorer):
     "The view of a training: its buttons follow its phase."
     def __init__(self, controller, controls, height):
@@ -1078,7 +1138,8 @@ class TrainingExplorer(Explorer):
         start, pause, stop = self.knobs
         phase = controller.phase
         start.description = "Resume" if phase == "paused" else "Start"
-        start.disabled, pause.disabled, stop.disabled = phase == "running", phase != "running", phase not in ("running", "paused")
+        start.disabled, pause.disabled = phase == "running", phase != "running"
+        stop.disabled = phase not in ("running", "paused")
         for control in self.controls.values(): control.disabled = phase in ("running", "paused")
 
 def explore_training(
@@ -1087,6 +1148,7 @@ def explore_training(
 ) -> Explorer:
     "Is it learning, and how long will it take? Start, pause, resume, stop; losses, previews, time left."
     control = TrainingController({"image": image}, out)
-    controls = dict(max_size=slider("largest side", control.state["max_size"], 20, 250), iters=number("iterations", control.state["iters"]),
+    controls = dict(max_size=slider("largest side", control.state["max_size"], 20, 250),
+                    iters=number("iterations", control.state["iters"]),
                     seed=number("seed", control.state["seed"]))
     return TrainingExplorer(control, controls, 420)

@@ -13,7 +13,7 @@ from conftest import same_weights
 from singan_nb.all import (Config, SinGANError, animate, draw_windows, edit, enlarge_by_passes, harmonize, load_image, load_pretrained, paint_to_image,
                            plan_enlargement, receptive_field, sample, schedule, train)
 
-explore = pytest.importorskip("singan_nb.explore", reason="the explorers need ipywidgets and anywidget")
+explore = pytest.importorskip("singan_nb.explore", exc_type=ImportError, reason="the explorers need ipywidgets and anywidget")
 
 
 def controllers(model):

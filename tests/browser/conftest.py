@@ -12,12 +12,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import torch
 from playwright.sync_api import TimeoutError, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = float(os.environ.get("PATIENCE", 300))     # seconds for anything that a slow machine may need long for
 CHROMIUM = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", "chromium"), "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+torch.set_num_threads(1)                           # as in the kernels below, so that trained weights can be compared bit for bit
 expect.set_options(timeout=1000*PATIENCE)
 
 
@@ -36,7 +38,8 @@ def answers(address):
 def workplace(tmp_path_factory):
     "A folder with the page that `make app` serves: every explorer; and settings that keep every cell in the page."
     folder = tmp_path_factory.mktemp("work")
-    subprocess.run([sys.executable, ROOT/"scripts"/"make_app.py", folder/"explore.ipynb"], check=True)
+    for kind in ("lab", "voila"):                                    # two copies: JupyterLab saves what the tests write into its own
+        subprocess.run([sys.executable, ROOT/"scripts"/"make_app.py", folder/f"{kind}.ipynb"], check=True)
     settings = folder/"settings"/"@jupyterlab"
     for name, values in {"notebook-extension/tracker": {"windowingMode": "none"}, "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False}}.items():
         (settings/name).parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +58,9 @@ def serve(workplace):
                        "JUPYTERLAB_SETTINGS_DIR": str(workplace/"settings"), "JUPYTER_RUNTIME_DIR": str(workplace/"runtime"), "JUPYTER_CONFIG_DIR": str(workplace/"config")}
         if kind == "lab":
             command = ["jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={token}", "--allow-root", f"--ServerApp.root_dir={workplace}"]
-            probe, page = f"http://127.0.0.1:{port}/api?token={token}", f"http://127.0.0.1:{port}/lab/tree/explore.ipynb?token={token}"
+            probe, page = f"http://127.0.0.1:{port}/api?token={token}", f"http://127.0.0.1:{port}/lab/tree/lab.ipynb?token={token}"
         else:
-            command = ["voila", "explore.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", "--show_tracebacks=True", "--VoilaExecutor.timeout=600"]
+            command = ["voila", "voila.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", "--show_tracebacks=True", "--VoilaExecutor.timeout=600"]
             probe = page = f"http://127.0.0.1:{port}/"
         log = open(workplace/f"{kind}.log", "w")
         process = subprocess.Popen([sys.executable, "-m", *command], cwd=workplace, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)

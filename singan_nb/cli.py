@@ -8,7 +8,7 @@ __all__ = ['app', 'images', 'train_command', 'output_size', 'sample_command', 'i
            'compare_enlargements', 'superres_command', 'import_official_command', 'export_onnx_command', 'main',
            'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #79fc955b
+# %% ../nbs/practice/22_scripts.ipynb #f4336d5a
 import glob, json, sys, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from .sampling import check_sampling, sample, sample_batches
 from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #2a6335ee
+# %% ../nbs/practice/22_scripts.ipynb #748aa5cc
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -39,13 +39,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #9e7afa3a
+# %% ../nbs/practice/22_scripts.ipynb #3bf0ca18
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #a9e7b977
+# %% ../nbs/practice/22_scripts.ipynb #69be98bd
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -77,7 +77,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #4aed4a49
+# %% ../nbs/practice/22_scripts.ipynb #33377d8b
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -89,7 +89,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #406ea265
+# %% ../nbs/practice/22_scripts.ipynb #036fa67c
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -119,7 +119,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #b1efd2b8
+# %% ../nbs/practice/22_scripts.ipynb #e2066334
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -138,13 +138,13 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #c476f9d8
+# %% ../nbs/practice/22_scripts.ipynb #c83d3168
 from .edit import edit
 from .harmonize import harmonize
 from .paint import paint_to_image
 from .sampling import load_mask
 
-# %% ../nbs/practice/22_scripts.ipynb #3d56c592
+# %% ../nbs/practice/22_scripts.ipynb #4ad42b86
 def _check_picture_name(out):
     "Raise `SinGANError`, before the work begins, if no picture can have that name."
     if out.suffix.lower() not in FORMATS:
@@ -162,7 +162,7 @@ def _apply(network, given, apply, scale, out, grid):
     sheet = images_grid(pictures, ["given"] + [f"scale {k}" for k in range(1, last + 1)], 4, 160)
     print(f"wrote {save_image(sheet, out.with_stem(out.stem + '_grid'))}")
 
-# %% ../nbs/practice/22_scripts.ipynb #a88ea1be
+# %% ../nbs/practice/22_scripts.ipynb #6e4759fe
 @app.command("paint")
 def paint_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -181,7 +181,7 @@ def paint_command(
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #e1883ce1
+# %% ../nbs/practice/22_scripts.ipynb #3ed9ec75
 def _change(function, model, picture, mask, scale, out, seed, grid, device):
     "What `singan edit` and `singan harmonize` do."
     _check_picture_name(out)
@@ -202,7 +202,7 @@ def edit_command(
     "Make an edit part of the photograph."
     _change(edit, model, edited, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #6f0d18a7
+# %% ../nbs/practice/22_scripts.ipynb #98612c4b
 @app.command("harmonize")
 def harmonize_command(
     model:Path = typer.Argument(help="A model file or a run folder, of the background alone."),
@@ -217,7 +217,7 @@ def harmonize_command(
     "Give a pasted object the look of its background."
     _change(harmonize, model, composite, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #0a7b5e75
+# %% ../nbs/practice/22_scripts.ipynb #2750ff8e
 def picture_files(
     places, # of str: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -234,7 +234,7 @@ def picture_files(
         found += sorted(here)
     return found
 
-# %% ../nbs/practice/22_scripts.ipynb #d76a2ffd
+# %% ../nbs/practice/22_scripts.ipynb #3140533d
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
     rows = [(f"SIFID ({layer})", summary(scores["sifid"])), ("SWD", summary(scores["swd"]))]
@@ -246,7 +246,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #a0bd2a1c
+# %% ../nbs/practice/22_scripts.ipynb #780c6e85
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -256,7 +256,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #243cf05c
+# %% ../nbs/practice/22_scripts.ipynb #44a6bd4a
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -283,13 +283,13 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #304ab17d
+# %% ../nbs/practice/22_scripts.ipynb #4a72aef5
 def _listed(text, kind=str):
     "The values of a list with commas."
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #641754bc
+# %% ../nbs/practice/22_scripts.ipynb #d8b2ccf1
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -312,7 +312,7 @@ def quality(
     measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #f9faaff2
+# %% ../nbs/practice/22_scripts.ipynb #fdcbcd12
 @app.command()
 def bench(
     out:Path = typer.Option(help="Results file (.json); what it holds is not measured again."),
@@ -335,7 +335,7 @@ def bench(
     bench_all(out, results, names, configs, budget, device, report=lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(results, indent=1) if as_json else bench_table(results["rows"]))
 
-# %% ../nbs/practice/22_scripts.ipynb #ba963ba6
+# %% ../nbs/practice/22_scripts.ipynb #9e1f3af0
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -361,7 +361,7 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #08bdc128
+# %% ../nbs/practice/22_scripts.ipynb #b91a5da5
 def compare_enlargements(
     truth:torch.Tensor, # (1, 3, H, W)
     factor:float,
@@ -392,7 +392,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
     with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #e9807512
+# %% ../nbs/practice/22_scripts.ipynb #0b324ee2
 @app.command("superres")
 def superres_command(
     image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
@@ -424,7 +424,7 @@ def _check_picture_path(out):
     if out.suffix.lower() not in FORMATS: raise SinGANError(f"{out}: the suffix must be one of {' '.join(FORMATS)}")
     if out.is_dir(): raise SinGANError(f"{out} is a folder; give a file name")
 
-# %% ../nbs/practice/22_scripts.ipynb #d9a6ad6c
+# %% ../nbs/practice/22_scripts.ipynb #173d55a3
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -437,11 +437,11 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #df78ff1e
+# %% ../nbs/practice/22_scripts.ipynb #1f23dedc
 @app.command("export-onnx")
 def export_onnx_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
-    out:Optional[Path] = typer.Option(None, help="File to write (.onnx); by default named after the model, in this folder."),
+    out:Optional[Path] = typer.Option(None, help="File to write (.onnx); by default the model's name, here."),
     half:bool = typer.Option(False, "--half", help="Weights in 16 bits: half the size."),
     tolerance:float = typer.Option(1e-4, help="Largest difference from PyTorch, on the scale of [-1, 1]."),
 ):
@@ -450,7 +450,7 @@ def export_onnx_command(
     worst = export_onnx(SinGAN.load(model), out, half, tolerance)
     print(f"wrote {out}, {out.stat().st_size/2**20:.1f} MB, at most {worst:.1e} from PyTorch")
 
-# %% ../nbs/practice/22_scripts.ipynb #6b57b022
+# %% ../nbs/practice/22_scripts.ipynb #7b136710
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['scramble', 'portable_noise', 'ExportError', 'page_noises', 'page_sample', 'run_onnx', 'check_onnx', 'export_onnx']
 
-# %% ../nbs/practice/29_onnx.ipynb #bb9bb8fa
+# %% ../nbs/practice/29_onnx.ipynb #08b0cc18
 import copy, json
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from .images import SinGANError, atomic_write
 from .models import SinGAN
 
-# %% ../nbs/practice/29_onnx.ipynb #af3d14be
+# %% ../nbs/practice/29_onnx.ipynb #199657bf
 def scramble(
     x:np.ndarray, # of uint32
 ) -> np.ndarray: # of uint32, the same shape
@@ -26,7 +26,7 @@ def scramble(
     x = (x ^ (x >> np.uint32(13)))*np.uint32(0xC2B2AE35)
     return x ^ (x >> np.uint32(16))
 
-# %% ../nbs/practice/29_onnx.ipynb #f7c4de10
+# %% ../nbs/practice/29_onnx.ipynb #4f94066e
 def portable_noise(
     seed:int, # of the user, 0 to 2**32 - 1
     scale:int, # number of the scale
@@ -40,7 +40,7 @@ def portable_noise(
     total = ((words & np.uint32(0xFFFF)) + (words >> np.uint32(16))).sum(1, dtype=np.int64)
     return torch.from_numpy(((total - 6*65535)/65536).astype(np.float32)).reshape(shape)
 
-# %% ../nbs/practice/29_onnx.ipynb #dcdcf94f
+# %% ../nbs/practice/29_onnx.ipynb #6d2bb206
 class ExportError(SinGANError):
     "A model that cannot become an ONNX graph, or a graph that does not draw what PyTorch draws."
 
@@ -50,7 +50,7 @@ def _optional(name):
     except ImportError:
         raise ExportError(f"the export needs the package {name}; pip install onnx onnxruntime") from None
 
-# %% ../nbs/practice/29_onnx.ipynb #54c89752
+# %% ../nbs/practice/29_onnx.ipynb #55cc2a9d
 class _Graph:
     "An ONNX graph in the making: nodes and weights are added in the order of the computation."
     def __init__(self, half):
@@ -85,7 +85,7 @@ class _Graph:
         return self.node("Resize", image, "", "", sizes, mode="cubic", cubic_coeff_a=-.5, antialias=1,
                          exclude_outside=1, coordinate_transformation_mode="half_pixel")
 
-# %% ../nbs/practice/29_onnx.ipynb #116aae57
+# %% ../nbs/practice/29_onnx.ipynb #4e87c66f
 def _add_generator(graph, generator, seen):
     "The nodes of a generator's network; returns the name of its output, before the base is added."
     r = generator.radius
@@ -106,17 +106,17 @@ def _add_scale(graph, scale, noise, image):
     made = _add_generator(graph, scale.generator, seen)
     return graph.node("Add", made, base) if base else made
 
-# %% ../nbs/practice/29_onnx.ipynb #e801d2ce
+# %% ../nbs/practice/29_onnx.ipynb #c53077be
 def _check_exportable(model):
     "Raise `ExportError` for a model that the graph cannot describe."
     model.check_scale(0)
     odd = [k for k, s in enumerate(model.scales) if s.reconstruction != "image" or s.reach is not None
            or (k and s.z_star.any())]
     if odd:
-        raise ExportError(f"scale {odd[0]} reconstructs or enlarges in another way than this library's default; "
-                          "only models trained with it can be exported")
+        raise ExportError(f"scale {odd[0]} reconstructs or enlarges in another way than this library's "
+                          "default; only models trained with it can be exported")
 
-# %% ../nbs/practice/29_onnx.ipynb #e46cc178
+# %% ../nbs/practice/29_onnx.ipynb #561e7f37
 def _build(model, half):
     "The ONNX model."
     graph, image, onnx = _Graph(half), None, _optional("onnx")
@@ -137,7 +137,7 @@ def _build(model, half):
     onnx.checker.check_model(made)
     return made
 
-# %% ../nbs/practice/29_onnx.ipynb #862fefd6
+# %% ../nbs/practice/29_onnx.ipynb #ce372a2b
 def page_noises(
     sizes:list, # of (H, W), one for each scale
     grey:bool, # one channel of noise for all colours at scale 0?
@@ -150,7 +150,7 @@ def page_noises(
         return portable_noise(seed, k, (1, 1 if grey and k == 0 else 3, *size)).expand(1, 3, *size)
     return [draw(k, size) for k, size in enumerate(sizes)]
 
-# %% ../nbs/practice/29_onnx.ipynb #4e3a6390
+# %% ../nbs/practice/29_onnx.ipynb #44a9969e
 @torch.no_grad()
 def page_sample(
     model:SinGAN, # on the CPU
@@ -167,7 +167,7 @@ def page_sample(
         base = model.scales[start_scale].enlarge(before, sizes[start_scale])
     return model(noises[start_scale:], base, start_scale, sizes).clamp(-1, 1)
 
-# %% ../nbs/practice/29_onnx.ipynb #740e3d9f
+# %% ../nbs/practice/29_onnx.ipynb #3c6b94f5
 def run_onnx(
     session, # onnxruntime.InferenceSession of an exported model
     noises:list, # of (1, 3, H, W), one for each scale
@@ -178,7 +178,7 @@ def run_onnx(
     given["reconstruct"] = np.array(reconstruct, np.float32)
     return torch.from_numpy(session.run(None, given)[0])
 
-# %% ../nbs/practice/29_onnx.ipynb #44aa6249
+# %% ../nbs/practice/29_onnx.ipynb #be6a84e3
 def check_onnx(
     path:str|Path, # an exported model
     model:SinGAN, # that it was made from, on the CPU
@@ -195,14 +195,14 @@ def check_onnx(
         raise ExportError(f"{path} differs from PyTorch by {worst:.1e}, more than {tolerance:.0e}")
     return worst
 
-# %% ../nbs/practice/29_onnx.ipynb #62d83b79
+# %% ../nbs/practice/29_onnx.ipynb #b242a18f
 def _rounded(model):
     "A copy of the model whose weights went through 16 bits, as in the file."
     rounded = copy.deepcopy(model).half().float()
     for scale, own in zip(rounded.scales, model.scales): scale.noise_amp = own.noise_amp.clone()
     return rounded
 
-# %% ../nbs/practice/29_onnx.ipynb #04d7c2d4
+# %% ../nbs/practice/29_onnx.ipynb #0c3c5dbf
 def export_onnx(
     model:SinGAN,
     path:str|Path, # ends in .onnx

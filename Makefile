@@ -98,7 +98,7 @@ gallery: .venv/library  ## the gallery's and the README's pictures, from the pre
 
 test-docs: .venv/docs-test  ## the built site in Chromium: links, no other host, search, Try it, accessibility
 	@command -v chromium >/dev/null || { echo "this needs Chromium: apt-get install chromium, or CHROMIUM=/path/to/it"; test -n "$$CHROMIUM"; }
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q tests/docs/check_site.py
 
 .PHONY: docs gallery test-docs
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from singan_nb.images import bundled_images, load_image, resize, to_pixels
-from singan_nb.models import load_pretrained
+from singan_nb.models import PRETRAINED, load_pretrained
 from singan_nb.onnx_export import export_onnx
 from module_chain import chain_svg
 
@@ -140,6 +140,7 @@ def add_models(out:Path):
         picture.save(out/"site"/"models"/f"{photo.name}.webp", quality=88)
         entries.append(dict(name=photo.name, file=file, photograph=f"models/{photo.name}.webp", shows=photo.shows,
                             author=photo.author, licence=photo.licence, sizes=model.sizes, grey_noise=model.grey_noise))
+    shutil.copy(PRETRAINED/"LICENCES.txt", out/"site"/"models")
     (out/"site"/"models.json").write_text(json.dumps(entries, indent=1), encoding="utf-8")
 
 

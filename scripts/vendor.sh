@@ -16,5 +16,7 @@ sed -i -E 's/,url\([^)]*\.(woff|ttf)\) format\("[a-z]+"\)//g' "$into/katex/katex
 cp onnxruntime-web/dist/ort.wasm.bundle.min.mjs "$into/onnxruntime-web"
 sed -i "/sourceMappingURL/d" "$into/onnxruntime-web/ort.wasm.bundle.min.mjs"
 gzip -9 -n -c onnxruntime-web/dist/ort-wasm-simd-threaded.wasm > "$into/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz"
+# its package has no file with the MIT licence that it names
+sed 's/^Copyright.*/Copyright (c) Microsoft Corporation/' katex/LICENSE > "$into/onnxruntime-web/LICENSE"
 printf '%s\n' "katex $KATEX (MIT, licence in its folder)" \
     "onnxruntime-web $ORT (MIT, Copyright (c) Microsoft Corporation); its WebAssembly module is stored with gzip" > "$into/VERSIONS.txt"

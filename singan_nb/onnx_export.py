@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['scramble', 'portable_noise', 'ExportError', 'page_noises', 'page_sample', 'run_onnx', 'check_onnx', 'export_onnx']
 
-# %% ../nbs/practice/29_onnx.ipynb #f16f3600
+# %% ../nbs/practice/29_onnx.ipynb #08b0cc18
 import copy, json
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from .images import SinGANError, atomic_write
 from .models import SinGAN
 
-# %% ../nbs/practice/29_onnx.ipynb #a8ab17e3
+# %% ../nbs/practice/29_onnx.ipynb #199657bf
 def scramble(
     x:np.ndarray, # of uint32
 ) -> np.ndarray: # of uint32, the same shape
@@ -26,28 +26,31 @@ def scramble(
     x = (x ^ (x >> np.uint32(13)))*np.uint32(0xC2B2AE35)
     return x ^ (x >> np.uint32(16))
 
+# %% ../nbs/practice/29_onnx.ipynb #4f94066e
 def portable_noise(
     seed:int, # of the user, 0 to 2**32 - 1
     scale:int, # number of the scale
     shape:tuple, # of the result, such as (1, 3, H, W)
 ) -> torch.Tensor: # of that shape; mean 0, variance 1
     "Nearly normal noise from whole numbers alone: twelve 16-bit numbers, added (Irwin-Hall)."
-    if not 0 <= seed < 2**32: raise SinGANError(f"seed {seed} is out of range; it must be from 0 to {2**32 - 1}")
+    if not 0 <= seed < 2**32:
+        raise SinGANError(f"seed {seed} is out of range; it must be from 0 to {2**32 - 1}")
     stream = scramble(np.array([seed], np.uint32) ^ scramble(np.array([scale + 1], np.uint32)))
     words = scramble(stream + np.arange(6*int(np.prod(shape)), dtype=np.uint32)).reshape(-1, 6)
     total = ((words & np.uint32(0xFFFF)) + (words >> np.uint32(16))).sum(1, dtype=np.int64)
     return torch.from_numpy(((total - 6*65535)/65536).astype(np.float32)).reshape(shape)
 
-# %% ../nbs/practice/29_onnx.ipynb #3982ead3
+# %% ../nbs/practice/29_onnx.ipynb #6d2bb206
 class ExportError(SinGANError):
     "A model that cannot become an ONNX graph, or a graph that does not draw what PyTorch draws."
 
 def _optional(name):
     "The module of an optional dependency."
     try: return import_module(name)
-    except ImportError: raise ExportError(f"the export needs the package {name}; pip install onnx onnxruntime") from None
+    except ImportError:
+        raise ExportError(f"the export needs the package {name}; pip install onnx onnxruntime") from None
 
-# %% ../nbs/practice/29_onnx.ipynb #d245cf2b
+# %% ../nbs/practice/29_onnx.ipynb #55cc2a9d
 class _Graph:
     "An ONNX graph in the making: nodes and weights are added in the order of the computation."
     def __init__(self, half):
@@ -77,11 +80,12 @@ class _Graph:
 
     def resize(self, image, like):
         "Add `images.resize` to the size of another image."
-        sizes = self.node("Concat", self.constant(np.array([1, 3], np.int64)), self.node("Shape", like, start=2), axis=0)
+        sides = self.node("Shape", like, start=2)
+        sizes = self.node("Concat", self.constant(np.array([1, 3], np.int64)), sides, axis=0)
         return self.node("Resize", image, "", "", sizes, mode="cubic", cubic_coeff_a=-.5, antialias=1,
                          exclude_outside=1, coordinate_transformation_mode="half_pixel")
 
-# %% ../nbs/practice/29_onnx.ipynb #feb68abd
+# %% ../nbs/practice/29_onnx.ipynb #4e87c66f
 def _add_generator(graph, generator, seen):
     "The nodes of a generator's network; returns the name of its output, before the base is added."
     r = generator.radius
@@ -102,35 +106,38 @@ def _add_scale(graph, scale, noise, image):
     made = _add_generator(graph, scale.generator, seen)
     return graph.node("Add", made, base) if base else made
 
-# %% ../nbs/practice/29_onnx.ipynb #7b1b2492
+# %% ../nbs/practice/29_onnx.ipynb #c53077be
 def _check_exportable(model):
     "Raise `ExportError` for a model that the graph cannot describe."
     model.check_scale(0)
     odd = [k for k, s in enumerate(model.scales) if s.reconstruction != "image" or s.reach is not None
            or (k and s.z_star.any())]
     if odd:
-        raise ExportError(f"scale {odd[0]} reconstructs or enlarges in another way than this library's default; "
-                          "only models trained with it can be exported")
+        raise ExportError(f"scale {odd[0]} reconstructs or enlarges in another way than this library's "
+                          "default; only models trained with it can be exported")
 
+# %% ../nbs/practice/29_onnx.ipynb #561e7f37
 def _build(model, half):
     "The ONNX model."
     graph, image, onnx = _Graph(half), None, _optional("onnx")
-    value = lambda name, *shape: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+    float32, helper = onnx.TensorProto.FLOAT, onnx.helper
+    value = lambda name, *shape: helper.make_tensor_value_info(name, float32, shape)
     inputs = [value(f"noise_{k}", 1, 3, f"height_{k}", f"width_{k}") for k in range(len(model.scales))]
     z_star = graph.resize(graph.weight(model.scales[0].z_star), "noise_0")
     first = graph.node("Add", "noise_0", graph.node("Mul", z_star, "reconstruct"))
-    for k, scale in enumerate(model.scales): image = _add_scale(graph, scale, f"noise_{k}" if k else first, image)
-    graph.nodes.append(onnx.helper.make_node(
-        "Clip", [image, *graph.limits()], ["image"]))
-    made = onnx.helper.make_graph(graph.nodes, "SinGAN", [*inputs, value("reconstruct")],
-                                  [value("image", 1, 3, "height", "width")], graph.weights)
-    made = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9,
-                                  producer_name="singan_nb")
-    onnx.helper.set_model_props(made, {"sizes": json.dumps(model.sizes), "grey_noise": json.dumps(model.grey_noise)})
+    for k, scale in enumerate(model.scales):
+        image = _add_scale(graph, scale, f"noise_{k}" if k else first, image)
+    graph.nodes.append(helper.make_node("Clip", [image, *graph.limits()], ["image"]))
+    made = helper.make_graph(graph.nodes, "SinGAN", [*inputs, value("reconstruct")],
+                             [value("image", 1, 3, "height", "width")], graph.weights)
+    made = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9,
+                             producer_name="singan_nb")
+    about = {"sizes": json.dumps(model.sizes), "grey_noise": json.dumps(model.grey_noise)}
+    helper.set_model_props(made, about)
     onnx.checker.check_model(made)
     return made
 
-# %% ../nbs/practice/29_onnx.ipynb #e73f47b2
+# %% ../nbs/practice/29_onnx.ipynb #ce372a2b
 def page_noises(
     sizes:list, # of (H, W), one for each scale
     grey:bool, # one channel of noise for all colours at scale 0?
@@ -143,6 +150,7 @@ def page_noises(
         return portable_noise(seed, k, (1, 1 if grey and k == 0 else 3, *size)).expand(1, 3, *size)
     return [draw(k, size) for k, size in enumerate(sizes)]
 
+# %% ../nbs/practice/29_onnx.ipynb #44a9969e
 @torch.no_grad()
 def page_sample(
     model:SinGAN, # on the CPU
@@ -153,11 +161,13 @@ def page_sample(
     "The sample that the site's page draws for a seed, drawn by PyTorch."
     sizes = model.sizes_for(size)
     noises = page_noises(sizes, model.grey_noise, seed, start_scale)
-    base = (model.scales[start_scale].enlarge(model.reconstruct(upto=start_scale, size=size), sizes[start_scale])
-            if start_scale else None)
+    base = None
+    if start_scale:
+        before = model.reconstruct(upto=start_scale, size=size)
+        base = model.scales[start_scale].enlarge(before, sizes[start_scale])
     return model(noises[start_scale:], base, start_scale, sizes).clamp(-1, 1)
 
-# %% ../nbs/practice/29_onnx.ipynb #23de14e5
+# %% ../nbs/practice/29_onnx.ipynb #3c6b94f5
 def run_onnx(
     session, # onnxruntime.InferenceSession of an exported model
     noises:list, # of (1, 3, H, W), one for each scale
@@ -165,8 +175,10 @@ def run_onnx(
 ) -> torch.Tensor: # (1, 3, H, W) in [-1, 1]
     "Draw with an exported model."
     given = {f"noise_{k}": z.contiguous().numpy() for k, z in enumerate(noises)}
-    return torch.from_numpy(session.run(None, given | {"reconstruct": np.array(reconstruct, np.float32)})[0])
+    given["reconstruct"] = np.array(reconstruct, np.float32)
+    return torch.from_numpy(session.run(None, given)[0])
 
+# %% ../nbs/practice/29_onnx.ipynb #be6a84e3
 def check_onnx(
     path:str|Path, # an exported model
     model:SinGAN, # that it was made from, on the CPU
@@ -174,15 +186,23 @@ def check_onnx(
 ) -> float: # largest difference found
     "Compare with PyTorch: every start scale, and another size. Raises `ExportError` if they differ by more."
     session = _optional("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (h, w), worst = model.sizes[-1], 0.
-    for start, size in [(k, None) for k in range(len(model.scales))] + [(0, (h, 2*w)), (1 % len(model.scales), (2*h, w))]:
+    (h, w), count, worst = model.sizes[-1], len(model.scales), 0.
+    for start, size in [*((k, None) for k in range(count)), (0, (h, 2*w)), (1 % count, (2*h, w))]:
         noises = page_noises(model.sizes_for(size), model.grey_noise, 1, start)
         difference = run_onnx(session, noises, start > 0) - page_sample(model, 1, start, size)
         worst = max(worst, difference.abs().max().item())
-    if not worst <= tolerance: raise ExportError(f"{path} differs from PyTorch by {worst:.1e}, more than {tolerance:.0e}")
+    if not worst <= tolerance:
+        raise ExportError(f"{path} differs from PyTorch by {worst:.1e}, more than {tolerance:.0e}")
     return worst
 
-# %% ../nbs/practice/29_onnx.ipynb #a21af45d
+# %% ../nbs/practice/29_onnx.ipynb #b242a18f
+def _rounded(model):
+    "A copy of the model whose weights went through 16 bits, as in the file."
+    rounded = copy.deepcopy(model).half().float()
+    for scale, own in zip(rounded.scales, model.scales): scale.noise_amp = own.noise_amp.clone()
+    return rounded
+
+# %% ../nbs/practice/29_onnx.ipynb #0c3c5dbf
 def export_onnx(
     model:SinGAN,
     path:str|Path, # ends in .onnx
@@ -197,9 +217,3 @@ def export_onnx(
     with atomic_write(path) as partial:
         partial.write_bytes(made.SerializeToString())
         return check_onnx(partial, _rounded(model) if half else model, tolerance)
-
-def _rounded(model):
-    "A copy of the model whose weights went through 16 bits, as in the file."
-    amplitudes, model = [scale.noise_amp.clone() for scale in model.scales], copy.deepcopy(model).half().float()
-    for scale, amplitude in zip(model.scales, amplitudes): scale.noise_amp = amplitude
-    return model

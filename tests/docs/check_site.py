@@ -1,6 +1,6 @@
 """The built site, in a browser that reaches no other host: `make test-docs`, after `make docs`. Not part of `pytest tests`.
 
-SCREENSHOTS=1 also writes nbs/site/screenshots, to be looked at.
+SCREENSHOTS=1 also writes nbs/site/screenshots, to be looked at; RECORD=1 writes results/site.json.
 """
 import functools
 import json
@@ -17,6 +17,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from singan_nb.bench import machine_name
 from singan_nb.models import load_pretrained
 from singan_nb.onnx_export import page_sample, portable_noise
 
@@ -240,6 +241,21 @@ def test_from_a_folder_it_says_what_to_do(page):
 
 
 # ---------------------------------------------------------------- to be looked at
+
+@pytest.mark.skipif("RECORD" not in os.environ, reason="writes results/site.json; RECORD=1")
+def test_figures(site, page):
+    page.goto(f"{site}/try.html", timeout=WAIT)
+    seconds = []
+    for _ in range(9):
+        page.wait_for_function("document.getElementById('try-canvas').dataset.seconds", timeout=WAIT)
+        seconds.append(round(float(page.evaluate("const c = document.getElementById('try-canvas'), s = c.dataset.seconds; delete c.dataset.seconds; s")), 3))
+        page.click("#try-another")
+    megabytes = sum(path.stat().st_size for path in DOCS.rglob("*") if path.is_file())/2**20
+    figures = dict(machine=machine_name(torch.device("cpu")), chromium=page.context.browser.version, pages=len(PAGES), megabytes=round(megabytes, 1),
+                   try_it=dict(model="dunes", size=[80, 128], first_seconds=seconds[0], later_seconds=seconds[1:]), load=os.getloadavg()[0])
+    (ROOT/"results"/"site.json").write_text(json.dumps(figures, indent=1) + "\n")
+    assert len(seconds) == 9
+
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="writes pictures; SCREENSHOTS=1")
 @pytest.mark.parametrize("name", KEPT)

@@ -6,7 +6,7 @@
 __all__ = ['summary', 'machine_name', 'quality_row', 'open_results', 'measure_all', 'reset_peak', 'peak_memory', 'pace',
            'sampling_pace', 'bench_row', 'bench_all', 'bench_table']
 
-# %% ../nbs/practice/27_bench.ipynb #4a79944a
+# %% ../nbs/practice/27_bench.ipynb #83b86a86
 import json, platform, time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,13 +23,13 @@ from .sampling import sample, sample_batches
 from .training import Config, pick_device, pick_precision, scale_trainer, train, using_threads
 from .engine import FastTrainer
 
-# %% ../nbs/practice/27_bench.ipynb #08ae53b7
+# %% ../nbs/practice/27_bench.ipynb #dfc0c8de
 def summary(values):
     "Mean, spread (standard deviation; None for one value) and count."
     return dict(mean=values.mean().item(), spread=values.std().item() if len(values) > 1 else None,
                 count=len(values))
 
-# %% ../nbs/practice/27_bench.ipynb #8c5b41d8
+# %% ../nbs/practice/27_bench.ipynb #32c86fa1
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
@@ -38,7 +38,7 @@ def machine_name(device) -> str:
                  platform.processor() or platform.machine())
     return f"{model}, {torch.get_num_threads()} threads"
 
-# %% ../nbs/practice/27_bench.ipynb #76b4217f
+# %% ../nbs/practice/27_bench.ipynb #f849c79b
 def _nearest(image):
     "The least SIFID between an image and a bundled photograph of something else, at the same size."
     others = [resize(load_image(photo.path).to(image.device), image.shape[-2:]).clamp(-1, 1)
@@ -53,7 +53,7 @@ def _measured(model, number, start_scale):
     return (row | dict(diversity=scores["diversity"], worst_sifid=scores["sifid"].max().item()),
             list(fakes[:4, None]))
 
-# %% ../nbs/practice/27_bench.ipynb #a348aff6
+# %% ../nbs/practice/27_bench.ipynb #c446aff4
 def quality_row(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -72,7 +72,7 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
-# %% ../nbs/practice/27_bench.ipynb #52279f7e
+# %% ../nbs/practice/27_bench.ipynb #dd71688e
 def open_results(
     path:Path,
     machine:str, # where the measurements are made
@@ -89,7 +89,7 @@ def open_results(
                           "give another --out, since times would not compare")
     return results
 
-# %% ../nbs/practice/27_bench.ipynb #d044341c
+# %% ../nbs/practice/27_bench.ipynb #5bf74019
 def measure_all(out, results, names, configs, number, device):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
@@ -106,7 +106,7 @@ def measure_all(out, results, names, configs, number, device):
                            out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
-# %% ../nbs/practice/27_bench.ipynb #78304aab
+# %% ../nbs/practice/27_bench.ipynb #765d3aba
 def reset_peak(device:torch.device):
     "Begin a new measurement of peak memory."
     if device.type == "cuda": torch.cuda.reset_peak_memory_stats(device)
@@ -123,7 +123,7 @@ def _synchronize(device):
     "Wait until the device has done what was asked."
     if device.type == "cuda": torch.cuda.synchronize(device)
 
-# %% ../nbs/practice/27_bench.ipynb #1d757ad5
+# %% ../nbs/practice/27_bench.ipynb #08bedd1e
 def pace(
     photograph:str, # name of a bundled one, or a path
     config:Config,
@@ -154,7 +154,7 @@ def _milliseconds(trainer, iterations, warm):
     _synchronize(device)
     return 1e3*(time.perf_counter() - begun)/iterations
 
-# %% ../nbs/practice/27_bench.ipynb #86d8960d
+# %% ../nbs/practice/27_bench.ipynb #98873cb4
 def sampling_pace(
     model:SinGAN,
     number:int=50, # samples
@@ -169,7 +169,7 @@ def sampling_pace(
     return dict(number=number, seconds=seconds, per_second=number/seconds, memory=peak_memory(model.device),
                 height=batch.shape[-2], width=batch.shape[-1])
 
-# %% ../nbs/practice/27_bench.ipynb #4b0e917c
+# %% ../nbs/practice/27_bench.ipynb #19fdc57e
 def bench_row(
     photograph:str, # name of a bundled one, or a path
     preset:str, # what it is called in the table
@@ -192,7 +192,7 @@ def bench_row(
                       diversity=scores["diversity"], rmse=rmse(model.reconstruct(), model.image)/2,
                       sampling=sampling_pace(model))
 
-# %% ../nbs/practice/27_bench.ipynb #22c2f2d2
+# %% ../nbs/practice/27_bench.ipynb #ff315932
 def bench_all(out, results, names, configs, budget, device, report=print):
     "Measure what the results do not hold yet, and write the file after each."
     key = lambda row: tuple(row[name] for name in ("photograph", "preset", "max_size", "seed", "iters"))

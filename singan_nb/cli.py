@@ -8,7 +8,7 @@ __all__ = ['app', 'images', 'train_command', 'train_many_command', 'output_size'
            'compare_enlargements', 'superres_command', 'import_official_command', 'export_onnx_command',
            'retarget_command', 'main', 'run_command']
 
-# %% ../nbs/practice/22_scripts.ipynb #c077c937
+# %% ../nbs/practice/22_scripts.ipynb #9035f30f
 import json, sys, warnings
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from .sampling import check_sampling, sample, sample_batches
 from .superres import sharpness, super_resolve
 from .training import Config, Interrupted, pick_device, read_config, train
 
-# %% ../nbs/practice/22_scripts.ipynb #f6009ca8
+# %% ../nbs/practice/22_scripts.ipynb #52eab28c
 app = typer.Typer(help="SinGAN: a generative model from a single photograph.", add_completion=False,
                   no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -41,13 +41,13 @@ app = typer.Typer(help="SinGAN: a generative model from a single photograph.", a
 def _version(version:bool = typer.Option(False, "--version", help="Print the version.")):
     if version: print(singan_nb.__version__); raise typer.Exit()
 
-# %% ../nbs/practice/22_scripts.ipynb #dace356e
+# %% ../nbs/practice/22_scripts.ipynb #b5ed8a80
 @app.command()
 def images():
     "List the bundled photographs."
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
-# %% ../nbs/practice/22_scripts.ipynb #7ad5905d
+# %% ../nbs/practice/22_scripts.ipynb #681b075f
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -79,7 +79,7 @@ def train_command(
     print(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
           f"now: singan sample {out} --out {out/'samples'}")
 
-# %% ../nbs/practice/22_scripts.ipynb #d2cd16f5
+# %% ../nbs/practice/22_scripts.ipynb #228521a6
 @app.command("train-many")
 def train_many_command(
     places:list[str] = typer.Argument(metavar="FOLDER", help="A folder of pictures; or files, patterns."),
@@ -110,7 +110,7 @@ def _outcome(row):
     return (f"{row['seconds']:8.1f} s  {row['height']:4}×{row['width']:<4} RMSE {row['rmse']:.4f}  "
             f"SIFID {row['sifid']:.4f}")
 
-# %% ../nbs/practice/22_scripts.ipynb #4d1e69a4
+# %% ../nbs/practice/22_scripts.ipynb #9ebaff73
 def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
@@ -122,7 +122,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-# %% ../nbs/practice/22_scripts.ipynb #55c8f2a7
+# %% ../nbs/practice/22_scripts.ipynb #721db0c4
 @app.command("sample")
 def sample_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -152,7 +152,7 @@ def sample_command(
                    out/"grid.png")
     print(f"wrote {done} pictures of {batch.shape[-2]}×{batch.shape[-1]} pixels to {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #aa153f23
+# %% ../nbs/practice/22_scripts.ipynb #4ba87288
 @app.command()
 def info(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -171,13 +171,13 @@ def info(
               f"noise {s['noise_amp']:.4f}")
     for name, value in network.record.items(): print(f"{name}: {value}")
 
-# %% ../nbs/practice/22_scripts.ipynb #9d721bbd
+# %% ../nbs/practice/22_scripts.ipynb #d621f3d7
 from .edit import edit
 from .harmonize import harmonize
 from .paint import paint_to_image
 from .sampling import load_mask
 
-# %% ../nbs/practice/22_scripts.ipynb #3fd3331e
+# %% ../nbs/practice/22_scripts.ipynb #c86f77fa
 def _check_picture_name(out):
     "Raise `SinGANError`, before the work begins, if no picture can be written there."
     if out.suffix.lower() not in FORMATS:
@@ -205,7 +205,7 @@ def _apply(network, given, apply, scale, out, grid):
     sheet = images_grid(pictures, ["given"] + [f"scale {k}" for k in range(1, last + 1)], 4, 160)
     print(f"wrote {save_image(sheet, out.with_stem(out.stem + '_grid'))}")
 
-# %% ../nbs/practice/22_scripts.ipynb #8109521f
+# %% ../nbs/practice/22_scripts.ipynb #df6024a0
 @app.command("paint")
 def paint_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -224,7 +224,7 @@ def paint_command(
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #36044953
+# %% ../nbs/practice/22_scripts.ipynb #a0f48a4b
 def _change(function, model, picture, mask, scale, out, seed, grid, device):
     "What `singan edit` and `singan harmonize` do."
     _check_picture_name(out)
@@ -245,7 +245,7 @@ def edit_command(
     "Make an edit part of the photograph."
     _change(edit, model, edited, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #fad2c712
+# %% ../nbs/practice/22_scripts.ipynb #f2aaab2d
 @app.command("harmonize")
 def harmonize_command(
     model:Path = typer.Argument(help="A model file or a run folder, of the background alone."),
@@ -260,7 +260,7 @@ def harmonize_command(
     "Give a pasted object the look of its background."
     _change(harmonize, model, composite, mask, scale, out, seed, grid, device)
 
-# %% ../nbs/practice/22_scripts.ipynb #241610a2
+# %% ../nbs/practice/22_scripts.ipynb #4973aa2f
 def _report(scores, layer):
     "The table of `singan evaluate`, and what there is to know about it."
     rows = [(f"SIFID ({layer})", summary(scores["sifid"])), ("SWD", summary(scores["swd"]))]
@@ -272,7 +272,7 @@ def _report(scores, layer):
         print(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: print(f"note: {note}")
 
-# %% ../nbs/practice/22_scripts.ipynb #4c57f94a
+# %% ../nbs/practice/22_scripts.ipynb #620c8368
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     each = [dict(name=name, sifid=f, swd=s)
@@ -282,7 +282,7 @@ def _as_json(scores, names, layer):
                            height=scores["real"].shape[-2], width=scores["real"].shape[-1],
                            notes=scores["notes"], fakes=each), indent=1)
 
-# %% ../nbs/practice/22_scripts.ipynb #4bdbb378
+# %% ../nbs/practice/22_scripts.ipynb #5b6cb3aa
 @app.command("evaluate")
 def evaluate_command(
     real:str = typer.Argument(help="The photograph: a file, or the name of a bundled one."),
@@ -309,13 +309,13 @@ def evaluate_command(
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
 
-# %% ../nbs/practice/22_scripts.ipynb #48ad7ff7
+# %% ../nbs/practice/22_scripts.ipynb #ee8f7e2c
 def _listed(text, kind=str):
     "The values of a list with commas."
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise SinGANError(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
-# %% ../nbs/practice/22_scripts.ipynb #5727a9a9
+# %% ../nbs/practice/22_scripts.ipynb #92d371a8
 @app.command()
 def quality(
     out:Path = typer.Option(help="Results file (.json); pictures go into a folder of the same name."),
@@ -338,7 +338,7 @@ def quality(
     measure_all(out, results, names, configs, number, device)
     print(f"{len(results['rows'])} measurements in {out}")
 
-# %% ../nbs/practice/22_scripts.ipynb #9e93d64e
+# %% ../nbs/practice/22_scripts.ipynb #798231a5
 @app.command()
 def bench(
     out:Path = typer.Option(help="Results file (.json); what it holds is not measured again."),
@@ -361,7 +361,7 @@ def bench(
     bench_all(out, results, names, configs, budget, device, report=lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(results, indent=1) if as_json else bench_table(results["rows"]))
 
-# %% ../nbs/practice/22_scripts.ipynb #666c73de
+# %% ../nbs/practice/22_scripts.ipynb #3ed988b8
 @app.command("animate")
 def animate_command(
     model:Path = typer.Argument(help="A model file or a run folder."),
@@ -387,7 +387,7 @@ def animate_command(
     h, w = size or network.sizes[-1]
     print(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s")
 
-# %% ../nbs/practice/22_scripts.ipynb #61184540
+# %% ../nbs/practice/22_scripts.ipynb #1ab65bac
 def compare_enlargements(
     truth:torch.Tensor, # (1, 3, H, W)
     factor:float,
@@ -418,7 +418,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         print(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
     with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
-# %% ../nbs/practice/22_scripts.ipynb #60b61640
+# %% ../nbs/practice/22_scripts.ipynb #4a131d95
 @app.command("superres")
 def superres_command(
     image:Optional[str] = typer.Argument(None, help="A picture file, or the name of a bundled photograph."),
@@ -445,7 +445,7 @@ def superres_command(
     save_image(large, out)
     print(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #b97f91b3
+# %% ../nbs/practice/22_scripts.ipynb #4bf6fdf4
 @app.command("import-official")
 def import_official_command(
     folder:Path = typer.Argument(metavar="DIR", help="TrainedModels/NAME/scale_factor=... of the official code."),
@@ -458,7 +458,7 @@ def import_official_command(
     h, w = network.sizes[-1]
     print(f"wrote {out}, {len(network.scales)} scales up to {h}×{w} pixels")
 
-# %% ../nbs/practice/22_scripts.ipynb #d3927fb6
+# %% ../nbs/practice/22_scripts.ipynb #c35907a8
 @app.command("export-onnx")
 def export_onnx_command(
     model:Path = typer.Argument(help="A model file, a run folder, or the name of a bundled photograph."),
@@ -471,7 +471,7 @@ def export_onnx_command(
     worst = export_onnx(SinGAN.load(model), out, half, tolerance)
     print(f"wrote {out}, {out.stat().st_size/2**20:.1f} MB, at most {worst:.1e} from PyTorch")
 
-# %% ../nbs/practice/22_scripts.ipynb #71079297
+# %% ../nbs/practice/22_scripts.ipynb #7bef9c78
 from .retarget import retarget
 
 @app.command("retarget")
@@ -493,7 +493,7 @@ def retarget_command(
     size = output_size(own, own[0] if height is None else height, own[1] if width is None else width)
     _apply(network, network.image, lambda k: retarget(network, size, k, seed=seed), start_scale, out, grid)
 
-# %% ../nbs/practice/22_scripts.ipynb #8f09eefb
+# %% ../nbs/practice/22_scripts.ipynb #49030345
 def main():
     "The command `singan`."
     sys.exit(run_command(sys.argv[1:]))

@@ -6,7 +6,7 @@
 __all__ = ['LEAK', 'NormAct', 'NormActSlope', 'cast_weights', 'run_stack', 'score_slope', 'Frozen', 'window_size',
            'window_corner', 'keep_memory', 'Replay', 'FastTrainer']
 
-# %% ../nbs/lessons/07_fast.ipynb #1d7d8264
+# %% ../nbs/lessons/07_fast.ipynb #a27341de
 import copy, ctypes, sys
 
 import torch
@@ -20,7 +20,7 @@ from .models import RECONSTRUCTIONS, seeded, white_noise
 from .scale import ScaleTrainer
 from .wgan import critic_loss, generator_loss, gradient_norms
 
-# %% ../nbs/lessons/07_fast.ipynb #2d0cb525
+# %% ../nbs/lessons/07_fast.ipynb #78b058d5
 LEAK = .2      # slope of the leaky rectifier below zero
 
 def _back(slope, x, y, gamma, mean, s, eps):
@@ -49,7 +49,7 @@ class NormAct(Function):
         to_x, to_gamma, to_beta = zip(*each)
         return torch.cat(to_x), sum(to_gamma), sum(to_beta), None
 
-# %% ../nbs/lessons/07_fast.ipynb #595a2a3a
+# %% ../nbs/lessons/07_fast.ipynb #971c60bb
 class NormActSlope(Function):
     "The slope u below normalization and rectifier, from the slope above; differentiable in turn."
     @staticmethod
@@ -69,7 +69,7 @@ class NormActSlope(Function):
         to_x = to_x.addcmul_(per(-s*b/m), u).addcmul_(per(-s*a/m), pv)
         return torch.ops.aten.leaky_relu_backward(pv, y, LEAK, True), to_x, None, m*t/gamma, None, None, None
 
-# %% ../nbs/lessons/07_fast.ipynb #64035c87
+# %% ../nbs/lessons/07_fast.ipynb #9f587b0e
 def cast_weights(
     net:nn.Sequential, # see `conv_stack`
     dtype=torch.float32, # of the convolutions
@@ -78,7 +78,7 @@ def cast_weights(
     blocks = [(block[0], len(block) == 3) for block in net[:-1]] + [(net[-1], False)]
     return [(conv.weight.to(dtype), None if norm else conv.bias.to(dtype)) for conv, norm in blocks]
 
-# %% ../nbs/lessons/07_fast.ipynb #626bddde
+# %% ../nbs/lessons/07_fast.ipynb #80cf75e1
 def run_stack(
     net:nn.Sequential, # see `conv_stack`
     images:torch.Tensor, # (N, 3, H, W), each normalized by itself
@@ -98,7 +98,7 @@ def run_stack(
         if layers is not None: layers.append((weight, *what))
     return F.conv2d(x, *weights[-1]).to(torch.promote_types(x.dtype, torch.float32))
 
-# %% ../nbs/lessons/07_fast.ipynb #4b9ddf00
+# %% ../nbs/lessons/07_fast.ipynb #1bea56a5
 @torch.no_grad()
 def _track(norm, means, s, m):
     "Running statistics of a normalization, as PyTorch keeps them; one image after the other."
@@ -107,7 +107,7 @@ def _track(norm, means, s, m):
         norm.running_var.lerp_(variance, norm.momentum)
         norm.num_batches_tracked += 1
 
-# %% ../nbs/lessons/07_fast.ipynb #38455298
+# %% ../nbs/lessons/07_fast.ipynb #da39c076
 def score_slope(
     net:nn.Sequential, # of the critic
     image:torch.Tensor, # (1, 3, H, W)
@@ -124,7 +124,7 @@ def score_slope(
         slope = F.conv_transpose2d(slope, weight)
     return slope.to(score.dtype)
 
-# %% ../nbs/lessons/07_fast.ipynb #04a201fb
+# %% ../nbs/lessons/07_fast.ipynb #6ab3a220
 class Frozen:
     "Applies finished scales, batch normalization folded into the convolutions; a `run` for `SinGAN.forward`."
     def __init__(self,
@@ -149,7 +149,7 @@ class Frozen:
         padded = padded.to(self.dtype, memory_format=torch.channels_last)
         return base + torch.tanh(self.net(scale)(padded)).to(base.dtype)
 
-# %% ../nbs/lessons/07_fast.ipynb #a15065a3
+# %% ../nbs/lessons/07_fast.ipynb #d174f9f3
 def window_size(
     size:tuple, # (H, W) of the scale
     crop:int, # a window has about crop² pixels
@@ -169,7 +169,7 @@ def window_corner(
     places = [(side - w + w//2)*u - w//4 for side, w, u in zip(size, window, torch.rand(2, generator=generator).tolist())]
     return tuple(int(min(max(place, 0), side - w)) for place, side, w in zip(places, size, window))
 
-# %% ../nbs/lessons/07_fast.ipynb #04c095ea
+# %% ../nbs/lessons/07_fast.ipynb #2825be84
 def keep_memory():
     "Ask the C library of Linux to keep freed memory for the next step; elsewhere, do nothing."
     if not sys.platform.startswith("linux"): return
@@ -177,7 +177,7 @@ def keep_memory():
     if hasattr(libc, "mallopt"):
         for parameter, size in ((mmap, 1 << 30), (trim, 1 << 30), (top_pad, 1 << 26)): libc.mallopt(parameter, size)
 
-# %% ../nbs/lessons/07_fast.ipynb #51455322
+# %% ../nbs/lessons/07_fast.ipynb #a96caf64
 class Replay:
     "Plays iterations from CUDA graphs, one for each pattern of penalties."
     def __init__(self,
@@ -215,7 +215,7 @@ class Replay:
         self.pool = self.pool or graph.pool()
         return graph, losses
 
-# %% ../nbs/lessons/07_fast.ipynb #194da531
+# %% ../nbs/lessons/07_fast.ipynb #07568011
 class FastTrainer(ScaleTrainer):
     "The training of one scale, fast; the same steps as `ScaleTrainer`."
     def __init__(self,
@@ -303,7 +303,7 @@ class FastTrainer(ScaleTrainer):
     def _descend(optimizer, loss):
         optimizer.zero_grad(); loss.backward(); optimizer.step()
 
-# %% ../nbs/lessons/07_fast.ipynb #ab686f8a
+# %% ../nbs/lessons/07_fast.ipynb #a1f19e9f
 def _capturable(adam):
     "The same optimizer, with its learning rate and its step counts on the device."
     group = adam.param_groups[0]

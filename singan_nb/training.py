@@ -229,7 +229,7 @@ class ProgressBar(Callback):
         self._describe(watch)
 
     def on_iteration(self, watch):
-        self.bar.update(self.unit)
+        self.bar.update(min(self.unit, self.bar.total - self.bar.n))     # sums of floats may pass the total
         if time.monotonic() - self.shown > 1: self._describe(watch)
 
     def _describe(self, watch):

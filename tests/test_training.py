@@ -163,11 +163,11 @@ def test_a_disk_that_refuses_large_files(tmp_path):
 
 
 def test_presets_are_ordered_by_cost():
-    "Arithmetic of a whole training of the dunes: class below fast below paper, whose values are the defaults."
+    "Steps weighted by size and width, for a whole training of the dunes: class below fast below paper, whose values are the defaults."
     def cost(config):
         sizes = schedule((188, 300), config.max_size, config.min_size, config.scale_factor).sizes
         work = sum(h*w*config.width_at(k)**2 for k, (h, w) in enumerate(sizes))
         return work*config.iters*(config.critic_steps + config.generator_steps)
     lesson, fast, paper = (cost(Config.preset(name)) for name in ("class", "fast", "paper"))
-    assert 20*lesson < fast and 5*fast < paper and Config.preset("paper") == Config()
+    assert 20*lesson < fast and 4*fast <= paper and Config.preset("paper") == Config()
     with pytest.raises(ConfigError, match="paper, fast, class"): Config.preset("slow")

@@ -248,6 +248,28 @@ def test_training(page):
     expect(tool.button("Start")).to_be_enabled()
 
 
+def test_an_interrupt_of_the_kernel_loses_nothing(page):
+    "The cell that is in the way is interrupted; the training beside it goes on, and can still be paused."
+    if page.kind != "lab": pytest.skip("Voilà has no kernel menu")
+    from singan_nb.training import read_log
+    tool = Tool(page, "training")
+    tool.type("iterations", 20000)
+    tool.button("Start").click(); tool.says("running: scale 0")
+    cell = run_at_the_end(page, "import time; print('waiting'); time.sleep(10**4)")
+    expect(cell.locator(".jp-OutputArea")).to_contain_text("waiting")
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_role("menuitem", name="Interrupt Kernel", exact=True).click()
+    expect(cell.locator(".jp-OutputArea")).to_contain_text("KeyboardInterrupt")
+    expect(tool.root.locator("figure")).to_be_visible(); tool.says("running: scale 0")
+    shown = tool.shown
+    page.wait_for_function("old => document.querySelector('.singan-training figure').dataset.sha256 != old", arg=shown)
+    tool.button("Pause").click(); tool.says("paused: model of 1 scale")
+    folder = Path(re.search(r"in (\S+/run\S*)", tool.text).group(1))
+    iterations = [row[1] for row in read_log(folder)]
+    assert (folder/"checkpoint.safetensors").exists() and iterations == list(range(len(iterations)))
+    tool.button("Stop").click(); tool.says("stopped: model of 1 scale")
+
+
 def test_save_writes_a_program_that_makes_the_same_picture(page, workplace, tmp_path, monkeypatch):
     import runpy
     tool = Tool(page, "scales")

@@ -15,7 +15,7 @@ demo: .venv/library  ## train on a bundled photograph (about two minutes on two 
 
 test: lint notebooks  ## everything: style, notebooks, tests
 	@echo "== tests"
-	$(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 
 lint: .venv/develop
 	@echo "== style"

@@ -182,3 +182,14 @@ def test_it_draws_with_seeds(lesson):
     for call in re.findall(r"torch\.(?:randn?|randint|randperm|normal|bernoulli)\((?:[^()]|\([^()]*(?:\([^()]*\))?[^()]*\))*\)", text):
         assert "generator=" in call or "torch.manual_seed(" in text, f"not seeded: {call}"
     assert not re.search(r"np\.random\.(?!default_rng|Generator|RandomState)\w+\(", text), "NumPy's global random state"
+
+
+EXPLORERS = {"03_pyramid": "pyramid", "06_scale": "critic", "08_training": "training", "09_sampling": "scales", "10_paint": "paint",
+             "11_edit": "edit", "12_harmonize": "edit", "13_superres": "superres", "14_animate": "animation"}
+
+
+@pytest.mark.parametrize("name, explorer", EXPLORERS.items())
+def test_it_has_its_explorer_with_a_picture_for_readers_without_a_kernel(name, explorer):
+    lesson = next(path for path in LESSONS if path.stem == name)
+    cells = [cell for cell in code(lesson) if re.search(rf"^explore_{explorer}\(", source(cell), re.M)]
+    assert len(cells) == 1 and len(alts(cells[0])) == 1, f"explore_{explorer} is not called, or was not run"

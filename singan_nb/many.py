@@ -134,11 +134,14 @@ def _taken(lock):
 # %% ../nbs/practice/28_many.ipynb #573761cf
 @contextmanager
 def _loky(address, jobs):
-    "Processes on this machine, which share its cores."
+    "Processes on this machine, which share its cores; they end with the work, not minutes later."
     if address is not None: raise SinGANError("--address is for a cluster; choose --backend dask or ray")
     from joblib import cpu_count, parallel_config
+    from joblib.externals.loky import get_reusable_executor
     threads = max(1, cpu_count()//jobs)
-    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=threads): yield BrokenProcessPool
+    try:
+        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=threads): yield BrokenProcessPool
+    finally: get_reusable_executor().shutdown()
 
 @contextmanager
 def _dask(address, jobs):

@@ -1,6 +1,7 @@
 """Many pictures: failures recorded, resumed as a whole, workers killed; clusters with make test-cluster."""
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -43,6 +44,7 @@ def test_failures_are_rows_and_the_rest_is_trained(tmp_path, pictures, tiny, cap
     assert run_command(["train-many", str(pictures), "--out", str(tmp_path/"runs"), *options]) == 1
     said = capsys.readouterr().out
     assert "3 of 4 trained" in said and "cut.png is damaged" in said
+    assert multiprocessing.active_children() == []             # idle workers would keep a forked caller from ending for minutes
     check_all(tmp_path/"runs", pictures, Config.preset("class", max_size=40, iters=4))
     stamps = {name: (tmp_path/"runs"/name/"model.safetensors").stat().st_mtime_ns for name in NAMES}
     (pictures/"cut.png").unlink()

@@ -1,10 +1,13 @@
 """Sampling: seeds, sizes, start scales, tiles, memory."""
+import gc
 import os
+import tracemalloc
 
 import pytest
 import torch
 
-from singan_nb.all import ModelError, SinGAN, SinGANError, in_tiles, inject, sample, sample_batches, sample_noises
+from singan_nb.all import (ModelError, SinGAN, SinGANError, in_tiles, inject, model_path, read_tensors, sample, sample_batches,
+                           sample_noises)
 
 
 def test_a_sample_depends_on_seed_and_number_alone(model):
@@ -89,3 +92,14 @@ def test_model_files(model, tmp_path):
     with pytest.raises(ModelError, match="no such"): SinGAN.load(tmp_path/"nothing")
     (tmp_path/"empty").mkdir()
     with pytest.raises(ModelError, match="no scale"): SinGAN.load(tmp_path/"empty")
+
+
+def test_reading_a_model_again_and_again_keeps_nothing():
+    "A long process reads many checkpoints; of each tensor, safetensors' get_tensor keeps some bytes."
+    for _ in range(3): read_tensors(model_path("dunes"))
+    gc.collect(); tracemalloc.start()
+    try:
+        for _ in range(50): read_tensors(model_path("dunes"))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 2**14
+    finally: tracemalloc.stop()

@@ -99,7 +99,7 @@ CHOICES = {"penalty": ("pixel", "sample"), "z_star": ("redraw", "fixed"), "coars
            "reconstruction": tuple(RECONSTRUCTIONS), "precision": ("auto", "fp32", "tf32", "bf16")}
 PRESETS = {
     "paper": {},
-    "fast": dict(iters=1500, critic_steps=1, generator_steps=1, gp_every=4),
+    "fast": dict(iters=1500, critic_steps=1, generator_steps=1, gp_every=4, rec_weight=100.),
     "class": dict(max_size=80, iters=1000, critic_steps=1, generator_steps=1, gp_every=4),
 }
 

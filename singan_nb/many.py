@@ -217,7 +217,11 @@ def train_many(
     try:
         done = len(files) - len(rest)
         with tqdm(total=len(files), initial=done, unit="picture", disable=not progress) as bar:
-            while rest: rest = _round(rest, out, task, bar, backend, address, jobs)
+            while rest:
+                rest = _round(rest, out, task, bar, backend, address, jobs)
+                for name in _suspects(out, rest, task["session"]):        # alone, lest it takes others along
+                    one = {name: rest.pop(name)}
+                    while one: one = _round(one, out, task, bar, backend, address, jobs)
     finally: rows = write_summary(out, files)
     return rows
 
@@ -244,6 +248,11 @@ def _round(rest, out, task, bar, backend, address, jobs):
             if after[name].get("session") != task["session"] or "row" not in after[name]}
     tqdm.write(f"a worker process died; {len(left)} pictures are left to do", file=sys.stderr)
     return left
+
+def _suspects(out, names, session):
+    "Pictures that were begun twice by processes that died: one of them may be what kills."
+    return [name for name, state in _states(out, names).items()
+            if state.get("session") == session and state.get("tries", 0) > 1]
 
 def _states(out, names):
     "What is known of the pictures, by name."

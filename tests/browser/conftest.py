@@ -34,6 +34,10 @@ def answers(address):
     except OSError: return False
 
 
+def listens(port):
+    with socket.socket() as probe: return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory):
     "A folder with the page that `make app` serves: every explorer; and settings that keep every cell in the page."
@@ -61,21 +65,14 @@ def serve(workplace):
             probe, page = f"http://127.0.0.1:{port}/api?token={token}", f"http://127.0.0.1:{port}/lab/tree/lab.ipynb?token={token}"
         else:
             command = ["voila", "voila.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", "--show_tracebacks=True", "--VoilaExecutor.timeout=600"]
-            probe = page = f"http://127.0.0.1:{port}/"
+            page = f"http://127.0.0.1:{port}/"
         log = open(workplace/f"{kind}.log", "w")
         process = subprocess.Popen([sys.executable, "-m", *command], cwd=workplace, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         running[kind] = process, page
-        if kind == "lab":
-            end = time.monotonic() + PATIENCE
-            while not answers(probe):
-                assert process.poll() is None and time.monotonic() < end, (workplace/f"{kind}.log").read_text()[-3000:]
-                time.sleep(.3)
-        else:
-            end = time.monotonic() + PATIENCE
-            while process.poll() is None and time.monotonic() < end:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0: break
-                time.sleep(.3)
+        ready, end = (lambda: answers(probe)) if kind == "lab" else (lambda: listens(port)), time.monotonic() + PATIENCE
+        while not ready():
+            assert process.poll() is None and time.monotonic() < end, (workplace/f"{kind}.log").read_text()[-3000:]
+            time.sleep(.3)
         return page
     yield start
     for process, _ in running.values():

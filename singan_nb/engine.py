@@ -109,20 +109,24 @@ def _track(norm, means, s, m):
 
 # %% ../nbs/lessons/07_fast.ipynb #da39c076
 def score_slope(
-    net:nn.Sequential, # of the critic
+    critic, # `Critic`
     image:torch.Tensor, # (1, 3, H, W)
     weights:list, # of `cast_weights`
 ) -> torch.Tensor: # (1, 3, H, W), the gradient of the summed scores
     "The critic's slope, computed forwards, so that one backward differentiates it (after Gulrajani et al. 2017)."
-    layers = []
-    score = run_stack(net, image, weights, layers=layers)
+    layers, image = [], image.detach().requires_grad_(critic.border != "none")
+    framed = critic.framed(image)
+    score = run_stack(critic.net, framed.detach(), weights, layers=layers)
     last = weights[-1][0]
     slope = F.conv_transpose2d(torch.ones_like(score, dtype=last.dtype), last)
     for weight, *what in layers[::-1]:
         if len(what) > 1: slope = NormActSlope.apply(slope, *what)
         else: slope = slope*torch.where(what[0] > 0, 1., LEAK).to(slope.dtype)
         slope = F.conv_transpose2d(slope, weight)
-    return slope.to(score.dtype)
+    slope = slope.to(score.dtype)
+    if critic.border == "none": return slope
+    return torch.autograd.grad(framed, image, slope, create_graph=True)[0]       # back through the border
+
 
 # %% ../nbs/lessons/07_fast.ipynb #6ab3a220
 class Frozen:
@@ -272,21 +276,22 @@ class FastTrainer(ScaleTrainer):
         real, net = self._inner(self.view[0]), self.critic.net
         with torch.no_grad(): fake = self.generate(self.seen(noise, base), base)
         weights = cast_weights(net, self.dtype)
-        loss = critic_loss(*run_stack(net, torch.cat([real, fake]), weights).chunk(2))
+        loss = critic_loss(*run_stack(net, self.critic.framed(torch.cat([real, fake])), weights).chunk(2))
         penalty = self._penalty(real, fake, weights) if weight else torch.zeros_like(loss)
         self._descend(self.optimizers[1], loss + weight*penalty)
         return -loss.detach(), penalty.detach()
 
     def _penalty(self, real, fake, weights):
         epsilon = torch.rand(1, 1, 1, 1, generator=self.random, device=real.device)
-        slope = score_slope(self.critic.net, torch.lerp(fake, real, epsilon), weights)
+        slope = score_slope(self.critic, torch.lerp(fake, real, epsilon), weights)
         return (gradient_norms(slope, self.penalty) - 1).square().mean()
 
     def generator_step(self, noise, base):
         self.critic.requires_grad_(False)
         pairs = [(self.seen(noise, base), base)] + ([self._reconstruction()] if self.rec_weight else [])
         images = self.generate(*map(torch.cat, zip(*pairs)))
-        adversarial = generator_loss(run_stack(self.critic.net, images[:1], cast_weights(self.critic.net, self.dtype)))
+        weights = cast_weights(self.critic.net, self.dtype)
+        adversarial = generator_loss(run_stack(self.critic.net, self.critic.framed(images[:1]), weights))
         rec = (reconstruction_loss(images[1:], self._inner(self.view[0])) if self.rec_weight
                else torch.zeros_like(adversarial))
         self._descend(self.optimizers[0], adversarial + self.rec_weight*rec)

@@ -101,6 +101,7 @@ class ScaleTrainer:
         z_star:str="redraw", # "redraw" in every iteration of the coarsest scale, or "fixed"
         reconstruction:str="image", # how the reconstruction is read, see `RECONSTRUCTIONS`
         critic_norm:bool=True, # batch normalization in the critic?
+        critic_border:str="none", # what the critic sees around an image, see `CRITIC_BORDERS`
         precision:str="fp32", # "fp32", or "bf16" for the convolutions
         seed:int=0,
         run=Scale.__call__, # how frozen scales are applied
@@ -114,7 +115,7 @@ class ScaleTrainer:
         init, self.random = (seeded(seed, "weights", self.number),
                              seeded(seed, "training", self.number, device=device))
         generator, self.critic = (init_weights(Generator(width, layers), init),
-                                  init_weights(Critic(width, layers, critic_norm), init))
+                                  init_weights(Critic(width, layers, critic_norm, critic_border), init))
         if previous is not None and _same_shapes(previous, (generator, self.critic)):
             generator.load_state_dict(previous[0].state_dict())
             self.critic.load_state_dict(previous[1].state_dict())

@@ -22,7 +22,8 @@ from tqdm.auto import tqdm
 from . import __version__
 from .engine import FastTrainer
 from .images import SinGANError, atomic_write, check_image, images_grid, load_image, save_image
-from .models import Critic, Generator, RECONSTRUCTIONS, SinGAN, read_tensors, seeded, write_tensors
+from .models import (CRITIC_BORDERS, RECONSTRUCTIONS, Critic, Generator, SinGAN, read_tensors, seeded,
+                              write_tensors)
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
 
@@ -53,6 +54,7 @@ class Config:
     coarse_noise:str = "grey"     # noise of the coarsest scale: "grey" (the code) or "rgb" (the paper)
     reconstruction:str = "image"  # what G(0, x) means: "image", "literal" or "zero_image", see the lesson on losses
     critic_norm:bool = True       # batch normalization in the critic
+    critic_border:str = "none"    # what the critic sees around an image: "none" (the code), "zero" or "reflect"
     crop:int = 250                # scales of more than crop × crop pixels train on random windows of that area
     precision:str = "auto"        # "fp32", "tf32", "bf16", or "auto": bf16 where the hardware has it
     seed:int = 0
@@ -96,7 +98,7 @@ RANGES = {
     "lr": (1e-8, 1), "gp_weight": (0, 1e4), "gp_every": (1, 1000),
     "crop": (16, 4096), "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
 CHOICES = {"penalty": ("pixel", "sample"), "z_star": ("redraw", "fixed"), "coarse_noise": ("grey", "rgb"),
-           "reconstruction": tuple(RECONSTRUCTIONS), "precision": ("auto", "fp32", "tf32", "bf16")}
+           "reconstruction": tuple(RECONSTRUCTIONS), "critic_border": tuple(CRITIC_BORDERS), "critic_border": tuple(CRITIC_BORDERS), "precision": ("auto", "fp32", "tf32", "bf16")}
 PRESETS = {
     "paper": {},
     "fast": dict(iters=1500, critic_steps=1, generator_steps=1, gp_every=4, rec_weight=100.),
@@ -557,7 +559,7 @@ def scale_trainer(
 ): # a trainer
     "The trainer of the next scale, with the configuration opened into what it needs."
     names = ("layers", "iters", "critic_steps", "generator_steps", "lr", "betas", "gp_weight", "gp_every", "penalty",
-             "rec_weight", "noise_weight", "z_star", "reconstruction", "critic_norm", "seed")
+             "rec_weight", "noise_weight", "z_star", "reconstruction", "critic_norm", "critic_border", "seed")
     names += ("crop",) if issubclass(trainer, FastTrainer) else ()
     return trainer(model, real, config.width_at(len(model.scales)), previous=previous,
                    precision=pick_precision(config.precision, real.device), **{name: getattr(config, name) for name in names})
@@ -566,7 +568,7 @@ def _previous(run, checkpoint, model, config):
     "Generator and critic of the last finished scale, from its checkpoint, to start the next one from."
     if not checkpoint or checkpoint[0] != len(model.scales) - 1: return None
     width, tensors = config.width_at(checkpoint[0]), checkpoint[2]
-    networks = Generator(width, config.layers), Critic(width, config.layers, config.critic_norm)
+    networks = Generator(width, config.layers), Critic(width, config.layers, config.critic_norm, config.critic_border)
     with run.reading("checkpoint.safetensors"):
         for name, network in zip("gd", networks):
             own = {key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")}

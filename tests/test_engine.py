@@ -49,7 +49,7 @@ def test_slope_is_the_gradient_of_the_score(norm):
     critic, image = init_weights(Critic(8, norm=norm), seeded(0)).double(), torch.rand(1, 3, 30, 30, dtype=torch.double)
     image.requires_grad_()
     expected, = torch.autograd.grad(critic(image).sum(), image)
-    assert torch.allclose(score_slope(critic.net, image, cast_weights(critic.net, torch.double)), expected, atol=1e-12)
+    assert torch.allclose(score_slope(critic, image, cast_weights(critic.net, torch.double)), expected, atol=1e-12)
 
 
 def test_a_window_sees_what_the_whole_scale_sees():

@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test test-browser app test-cluster test-nightly test-matrix long-run bench lint notebooks export readme lab versions hooks clean
+.PHONY: demo test test-browser app test-cluster test-nightly test-matrix long-run bench gpu lint notebooks export readme lab versions hooks clean
 
-demo: .venv/library  ## train on a bundled photograph (about two minutes on two CPU cores) and leave pictures
+demo: .venv/library  ## train on a bundled photograph (minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
 	$(BIN)/singan train dunes --out demo/dunes --preset class --resume
 	@echo "== drawing samples"
 	$(BIN)/singan sample demo/dunes -n 11 --seed 1 --grid --out demo/dunes/samples
-	$(BIN)/singan sample demo/dunes -n 2 --seed 1 --height 50 --width 250 --out demo/dunes/panoramas
+	$(BIN)/singan sample demo/dunes -n 2 --seed 1 --height 157 --width 600 --out demo/dunes/panoramas
 	@echo "== done: open demo/dunes/samples/grid.png"
 
 test: lint notebooks  ## everything: style, notebooks, tests
@@ -49,6 +49,9 @@ long-run: .venv/library  ## an hour of training, sampling and editing in one pro
 
 bench: .venv/library  ## time, memory and quality on this machine, with a GPU if there is one
 	$(BIN)/singan bench --out results/bench_$$($(BIN)/python -c "from singan_nb.training import pick_device; print(pick_device().type)").json
+
+gpu:  ## all that a GPU should tell, unattended, in at most nine minutes: models, times, tests; nothing is installed
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) scripts/gpu.py --minutes 9 --out runs/gpu
 
 export: .venv/develop  ## after editing notebooks: library and README from them, notebooks cleaned
 	$(BIN)/nbdev_export

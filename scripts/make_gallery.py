@@ -14,12 +14,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from singan_nb.all import animate, bundled_images, copy_part, images_grid, load_image, load_pretrained, paste, resize, retarget, save_image
+from singan_nb.all import (animate, bundled_images, copy_part, images_grid, load_image, load_pretrained, paste, resize, retarget,
+                           sample, save_image)
 from singan_nb.cli import run_command
 from singan_nb.images import to_tensor
 
 NBS = Path(__file__).resolve().parent.parent/"nbs"
 PICTURES = NBS/"images"/"gallery"
+HEIGHT = 250                            # of every picture, in pixels; smaller ones are enlarged smoothly
+FLAGSHIP = "dunes"
 LEAF = [(.685, .30), (.715, .43), (.76, .37), (.775, .45), (.85, .42), (.83, .52), (.88, .56), (.83, .63), (.87, .72), (.79, .74), (.79, .83),
         (.72, .80), (.70, .87), (.65, .77), (.56, .79), (.59, .70), (.52, .63), (.58, .58), (.53, .50), (.63, .52), (.64, .42)]
 
@@ -29,7 +32,7 @@ def singan(line:str):
     if run_command(shlex.split(line)): raise SystemExit(f"this failed: singan {line}")
 
 
-def figure(name:str, images:list, captions:list, alt:str, how:str, columns:int=None, height:int=140) -> str:
+def figure(name:str, images:list, captions:list, alt:str, how:str, columns:int=None, height:int=HEIGHT) -> str:
     "Write a picture; returns the Markdown that shows it, with the command under it."
     path = PICTURES/f"{name}.webp"
     images_grid(images, captions, columns, height).save(path, "WEBP", quality=86, method=6)
@@ -42,14 +45,16 @@ def commands(*lines) -> str:
 
 
 def front_page():
-    "The README's animation: the photograph, and a walk through the model's noise beside it."
-    model = load_pretrained("dunes")
-    frames = [images_grid([model.image, frame], ["the photograph", "its model, walking through noise"], 2, 160)
-              for frame in animate(model, start_scale=1, alpha=.1, beta=.85, frames=32, seed=1, loop=True)]
+    "The README's pictures: the photograph among three samples, and a walk through the model's noise."
+    model = load_pretrained(FLAGSHIP)
+    first, second, third = sample(model, 3, seed=1, start_scale=1).split(1)
+    images_grid([first, model.image, second, third], columns=2, height=HEIGHT).save(NBS/"images"/"hero.webp", quality=92, method=6)
+    frames = [images_grid([model.image, frame], ["the photograph", "its model, walking through noise"], 2, HEIGHT)
+              for frame in animate(model, frames=24, seed=1, loop=True)]
     palette = frames[0].quantize(128)
-    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    frames[0].save(NBS/"images"/"walk.gif", save_all=True, append_images=frames[1:], duration=125, loop=0)
-    images_grid([model.image, model.reconstruct().clamp(-1, 1)], ["the photograph", "its model"], 2, 160).save(NBS/"images"/"walk.webp", quality=88)
+    films = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    films[0].save(NBS/"images"/"walk.gif", save_all=True, append_images=films[1:], duration=125, loop=0)
+    frames[0].save(NBS/"images"/"walk.webp", quality=88)
 
 
 # ---------------------------------------------------------------- every photograph
@@ -62,13 +67,13 @@ def photograph(photo) -> str:
     strip = figure(f"{photo.name}_starts", [model.image] + [load_image(f"start{k}/sample_000.png") for k in starts],
                    ["photograph"] + [f"start scale {k}" for k in starts],
                    f"{photo.shows}: the photograph, and a sample for each start scale; the first changes the layout, the last hardly a detail",
-                   commands(f"singan sample {photo.name} -n 1 --seed 1 --start-scale 0 --out start0    # and 1 to {starts[-1]}"), 4)
+                   commands(f"singan sample {photo.name} -n 1 --seed 1 --start-scale 0 --out start0    # and 1 to {starts[-1]}"), 3)
     singan(f"sample {photo.name} -n 1 --seed 2 --width {3*w} --height {h} --out wide")
     singan(f"sample {photo.name} -n 1 --seed 2 --width {w} --height {2*h} --out tall")
     sizes = figure(f"{photo.name}_sizes", [load_image("wide/sample_000.png"), load_image("tall/sample_000.png")], [f"{h}×{3*w}", f"{2*h}×{w}"],
                    f"{photo.shows}: a sample three times as wide as the photograph, and one twice as high",
                    commands(f"singan sample {photo.name} -n 1 --seed 2 --width {3*w} --height {h} --out wide",
-                            f"singan sample {photo.name} -n 1 --seed 2 --width {w} --height {2*h} --out tall"), 1, 160)
+                            f"singan sample {photo.name} -n 1 --seed 2 --width {w} --height {2*h} --out tall"), 1)
     return f"### {photo.name}: {photo.shows}\n\nPhotograph by {photo.author}, {photo.licence}.\n\n{strip}\n{sizes}"
 
 
@@ -84,7 +89,7 @@ def painting() -> str:
     line = "paint dunes drawing.png --scale 1 --out painted.png"
     singan(line)
     return figure("paint", [load_image("drawing.png"), load_image("painted.png")], ["drawing.png", "painted.png"],
-                  "A drawing of sky, sea, sand and blades in flat colours, and the same with the texture of the dunes", commands(f"singan {line}"), height=180)
+                  "A drawing of sky, sea, sand and blades in flat colours, and the same with the texture of the dunes", commands(f"singan {line}"))
 
 
 def editing() -> str:
@@ -120,7 +125,7 @@ def enlarging() -> str:
     large = load_image("large.png")
     return figure("superres", [small, resize(small, large.shape[-2:]).clamp(-1, 1), large], ["small.png", "bicubic", "large.png"],
                   "Boats of 80 pixels: with visible pixels, enlarged smoothly, and enlarged with sharper edges",
-                  "Half a minute of training; the default of 2000 iterations a scale takes longer.\n\n" + commands(f"singan {line}"), height=180)
+                  "Half a minute of training; the default of 2000 iterations a scale takes longer.\n\n" + commands(f"singan {line}"))
 
 
 def retargeting() -> str:
@@ -163,7 +168,7 @@ def main():
     (NBS/"gallery.qmd").write_text("\n".join([
         "---\ntitle: Gallery\n---\n",
         "> What does it look like?\n",
-        "Made by `make gallery` with the pretrained models, which have 128 pixels and come with the package. Under each picture stands the command that made it. "
+        "Made by `make gallery` with the pretrained models, which have 250 pixels and come with the package. Under each picture stands the command that made it. "
         "Nothing is chosen: the seeds are 1 and 2 throughout.\n",
         "## Applications\n", *applications, "## Photographs\n",
         "At start scale 0 everything varies; each later one keeps more of the photograph.\n", *photographs]), encoding="utf-8")

@@ -202,7 +202,7 @@ def _cell(image, height, caption, font):
     h, w = image.shape[-2:]
     picture = Image.fromarray(to_pixels(image))
     picture = picture.resize((max(1, round(w*height/h)), height),
-                             Image.NEAREST if height >= h else Image.LANCZOS)
+                             Image.NEAREST if height >= 3*h else Image.LANCZOS)    # squares for a few pixels, else smooth
     lines = caption.split("\n") if caption else []
     width = max([picture.width] + [round(font.getlength(line)) for line in lines])
     cell = Image.new("RGB", (width, height + 20*len(lines)), "white")

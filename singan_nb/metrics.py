@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['INCEPTION', 'STEM', 'DEPTH', 'LEAST', 'MetricError', 'as_list', 'frechet_distance', 'read_stem', 'stem_features',
-           'sifid', 'sorted_distance', 'swd', 'diversity', 'rmse_255', 'psnr', 'ssim', 'match_size', 'evaluate']
+           'sifid', 'sorted_distance', 'swd', 'diversity', 'frame', 'rmse_255', 'psnr', 'ssim', 'match_size',
+           'evaluate']
 
 # %% ../nbs/practice/20_measure.ipynb #2f9c96e1
 from functools import lru_cache
@@ -213,6 +214,29 @@ def diversity(
         raise MetricError("diversity is divided by the photograph's contrast, and this one has none: "
                           "all of its pixels have the same intensity")
     return torch.cat(images).mean(1).std(0).mean().item()/contrast
+
+# %% ../nbs/practice/20_measure.ipynb #f3c82d19
+def _roughness(image, first, last):
+    "Mean absolute difference of neighbours in the rows from first to last, (N,)."
+    rows = image[..., first:last + 1, :]
+    down, across = (rows[..., 1:, :] - rows[..., :-1, :]).abs(), (rows[..., :-1, 1:] - rows[..., :-1, :-1]).abs()
+    return down.mean((1, 2, 3)) + across.mean((1, 2, 3))
+
+def frame(
+    real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
+    fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
+    outer:int=4, # rows of the border, in pixels
+    inner:int=8, # rows behind it that they are compared with
+) -> torch.Tensor: # (N,), double; 0 if the border is as rough as the photograph's, 1 if a side is twice or half as rough
+    "How much of a frame runs along the border of each fake: the side where it is most visible."
+    images = as_list(fakes, check_image(real).device)
+    _check_size([real, *images], outer + inner + 1, "the frame")
+    def sides(image):
+        turned = [torch.rot90(image.double(), k, (-2, -1)) for k in range(4)]
+        return torch.stack([_roughness(t, 0, outer).clamp_min(1e-6)/_roughness(t, outer, outer + inner).clamp_min(1e-6)
+                            for t in turned])
+    target = sides(real)
+    return torch.stack([(sides(image)/target).log2().abs().max() for image in images])
 
 # %% ../nbs/practice/20_measure.ipynb #6000b047
 def _two(a, b):

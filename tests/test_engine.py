@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from singan_nb.all import (Callback, Config, Critic, FastTrainer, Frozen, Generator, Scale, ScaleTrainer, SinGAN,
-                           init_weights, load_image, seeded, train, white_noise)
-from singan_nb.engine import cast_weights, score_slope, window_corner, window_size
+                           SinGANError, init_weights, load_image, seeded, train, white_noise)
+from singan_nb.engine import cast_weights, score_slope, side_by_side, window_corner, window_size
 from singan_nb.pyramid import build_pyramid
 
 
@@ -32,7 +32,8 @@ def both_trained(size, scales, steps=4, **options):
 
 @pytest.mark.parametrize("options", [
     {}, dict(penalty="sample"), dict(critic_norm=False), dict(z_star="fixed"), dict(gp_every=2, critic_steps=2),
-    dict(reconstruction="zero_image"), dict(reconstruction="literal"), dict(rec_weight=0), dict(gp_weight=0)])
+    dict(reconstruction="zero_image"), dict(reconstruction="literal"), dict(rec_weight=0), dict(gp_weight=0),
+    dict(critic_border="zero"), dict(critic_border="reflect", gp_every=2)])
 @pytest.mark.parametrize("scales", [0, 2])
 def test_the_engine_s_step_is_the_readable_one(scales, options):
     (slow, fast), losses = both_trained((35, 56), scales, **options)
@@ -44,9 +45,10 @@ def test_the_engine_s_step_is_the_readable_one(scales, options):
         for name in a.keys() - idle: assert torch.allclose(a[name].float(), b[name].float(), rtol=1e-3, atol=5e-5), name
 
 
-@pytest.mark.parametrize("norm", [True, False])
-def test_slope_is_the_gradient_of_the_score(norm):
-    critic, image = init_weights(Critic(8, norm=norm), seeded(0)).double(), torch.rand(1, 3, 30, 30, dtype=torch.double)
+@pytest.mark.parametrize("norm, border", [(True, "none"), (False, "none"), (True, "zero"), (True, "reflect")])
+def test_slope_is_the_gradient_of_the_score(norm, border):
+    critic = init_weights(Critic(8, norm=norm, border=border), seeded(0)).double()
+    image = torch.rand(1, 3, 30, 30, dtype=torch.double)
     image.requires_grad_()
     expected, = torch.autograd.grad(critic(image).sum(), image)
     assert torch.allclose(score_slope(critic, image, cast_weights(critic.net, torch.double)), expected, atol=1e-12)
@@ -116,3 +118,62 @@ def test_folded_scales_leave_the_model_as_it_was():
     assert (model(noises) - model(noises, run=Frozen(torch.bfloat16))).abs().mean() < .02
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name][0]) and (value.dtype, value.stride()) == before[name][1:], name
+
+
+@pytest.mark.parametrize("border, windows", [("none", 1), ("zero", 36), ("reflect", 36)])
+def test_a_border_lets_the_critic_judge_a_corner(border, windows):
+    "Number of scores that depend on the corner pixel; for a mirror image the corner appears in more windows, not in more places."
+    critic = init_weights(Critic(8, norm=False, border=border), seeded(0))
+    image = torch.rand(1, 3, 30, 30, generator=seeded(1))
+    changed = image.clone(); changed[..., 0, 0] += 1
+    assert (critic(image) != critic(changed)).sum() == windows
+    assert critic(image).shape[-2:] == ((20, 20) if border == "none" else (30, 30))
+
+
+def test_an_unknown_border_is_refused():
+    with pytest.raises(SinGANError, match="border='wrap' is unknown; it must be one of none, zero, reflect"): Critic(8, border="wrap")
+
+
+def test_a_scale_trained_on_windows_is_normalized_by_whole_images():
+    "The first normalization's running mean is the mean over whole images, not over the last windows."
+    real = build_pyramid(load_image("dunes"), [(60, 80)])[0]
+    windowed = trainer(FastTrainer, (60, 80), below(real), crop=32)
+    for _ in range(3): windowed.step()
+    conv, norm = windowed.scale.generator.net[0][:2]
+    recent, scale = norm.running_mean.clone(), windowed.frozen()
+    draw = seeded(3, "statistics", windowed.number)
+    inputs = [windowed.bases(i) + scale.noise_amp*white_noise((60, 80), generator=draw) for i in range(16)]
+    expected = torch.stack([conv(torch.nn.functional.pad(x, [5]*4)).mean((0, 2, 3)) for x in inputs]).mean(0)
+    assert torch.allclose(norm.running_mean, expected, rtol=1e-3, atol=1e-8)
+    assert (recent - expected).norm() > .5*expected.norm()
+    assert norm.momentum == .1 and not scale.training
+
+
+def test_a_scale_trained_as_a_whole_keeps_its_running_statistics():
+    whole = trainer(FastTrainer, (30, 40))
+    for _ in range(3): whole.step()
+    before = whole.scale.generator.net[0][1].running_mean.clone()
+    assert torch.equal(whole.frozen().generator.net[0][1].running_mean, before)
+
+
+def test_a_repetition_gives_the_same_bits_with_one_thread_and_with_two():
+    "The parts of a step run side by side, and their gradients are added in one order, whichever ends first."
+    def trained(threads):
+        torch.set_num_threads(threads)
+        one = trainer(FastTrainer, (60, 80), below(build_pyramid(load_image("dunes"), [(60, 80)])[0]), crop=32,
+                      critic_steps=2, generator_steps=2, gp_every=3, critic_border="zero")
+        losses = torch.stack([one.step() for _ in range(5)])
+        return [losses, *(p.detach().clone() for n in (one.scale.generator, one.critic) for p in n.parameters())]
+    before = torch.get_num_threads()
+    try: single, double, again = trained(1), trained(2), trained(2)
+    finally: torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(double, again))
+    assert torch.allclose(single[0], double[0], rtol=1e-3, atol=1e-5)
+
+
+def test_an_error_in_one_part_is_raised():
+    before = torch.get_num_threads(); torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError): side_by_side(lambda i: 1/i, [1, 0])
+        assert side_by_side(lambda i: 1/i, [1, 2, 4]) == [1, .5, .25]
+    finally: torch.set_num_threads(before)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from singan_nb import metrics
 from singan_nb.images import ImageError, SinGANError, bundled_images, load_image, resize, to_pixels
-from singan_nb.metrics import MetricError, diversity, evaluate, frechet_distance, psnr, read_stem, rmse_255, sifid, ssim, stem_features, swd
+from singan_nb.metrics import MetricError, diversity, evaluate, frame, frechet_distance, psnr, read_stem, rmse_255, sifid, ssim, stem_features, swd
 
 PHOTOGRAPHS = {photo.name: load_image(photo.path) for photo in bundled_images()}
 
@@ -262,3 +262,25 @@ PIXEL, PICTURE = torch.zeros(1, 3, 1, 1), noise_image(0)
 def test_what_cannot_be_measured_says_so_in_one_line(call):
     with pytest.raises((MetricError, ImageError)) as caught: call()
     assert isinstance(caught.value, SinGANError) and "\n" not in str(caught.value) and len(str(caught.value)) > 20
+
+
+def test_frame_is_zero_for_the_photograph_and_one_for_a_side_twice_as_rough():
+    "Worked by hand: random rows whose outer four are scaled about their mean, so that both ratios are known."
+    draw = torch.Generator().manual_seed(0)
+    image = .2*torch.randn(1, 3, 60, 80, generator=draw).clamp(-3, 3)
+    assert frame(image, image).item() == 0
+    for k in range(4):
+        rougher = torch.rot90(image, k, (-2, -1)).clone()
+        rougher[..., :5, :] *= 2                                    # the last of these rows also bounds the inner band
+        seen = frame(image, torch.rot90(rougher, -k, (-2, -1)).clamp(-1, 1)).item()
+        assert .7 < seen < 1.1, f"side {k}"
+    smoother = image.clone(); smoother[..., -5:, :] *= .5
+    assert .7 < frame(image, smoother).item() < 1.1
+
+
+def test_frame_of_each_fake_and_of_other_sizes():
+    dunes = load_image("dunes")
+    scores = frame(dunes, [dunes, dunes[..., :100, :150], dunes.flip(-1)])
+    assert scores.shape == (3,) and scores.dtype == torch.double and scores[0] == 0 and (scores[1:] > 0).all()
+    with pytest.raises(MetricError, match="10×40 pixels is too small for the frame, which needs at least 13×13"):
+        frame(dunes, torch.zeros(1, 3, 10, 40))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,9 @@ import torch
 from conftest import same_weights
 
 import singan_nb.images
-from singan_nb.all import (Callback, Config, ConfigError, DeviceError, Interrupted, RunError, SinGAN, SinGANError, load_image, read_log, rmse,
+import singan_nb.training
+from singan_nb.all import (Callback, Config, ConfigError, DeviceError, Interrupted, RunError, SinGAN, SinGANError,
+                           default_preset, load_image, plan_training, read_log, rmse, scale_costs,
                            schedule, train)
 from singan_nb.scale import ScaleTrainer
 
@@ -116,7 +119,7 @@ def test_constant_colour_trains(tiny):
     assert rmse(model.reconstruct(), model.image) < .2
 
 
-@pytest.mark.parametrize("choice", [dict(z_star="fixed"), dict(coarse_noise="rgb"), dict(penalty="sample"), dict(critic_norm=False), dict(reconstruction="literal"), dict(reconstruction="zero_image")])
+@pytest.mark.parametrize("choice", [dict(z_star="fixed"), dict(coarse_noise="rgb"), dict(penalty="sample"), dict(critic_norm=False), dict(critic_border="none"), dict(critic_border="reflect"), dict(reconstruction="literal"), dict(reconstruction="zero_image")])
 def test_every_choice_changes_the_result(dunes, tiny, choice):
     a, b = (train(dunes, replace(tiny, max_size=40, **c), progress=False) for c in ({}, choice))
     assert len(a.scales) == len(b.scales) and not torch.equal(a.reconstruct(), b.reconstruct())
@@ -163,11 +166,52 @@ def test_a_disk_that_refuses_large_files(tmp_path):
 
 
 def test_presets_are_ordered_by_cost():
-    "Steps weighted by size and width, for a whole training of the dunes: class below fast below paper, whose values are the defaults."
+    "Passes through windows of all scales, for the dunes: class below fast, fast far below paper, whose values are the defaults."
     def cost(config):
         sizes = schedule((188, 300), config.max_size, config.min_size, config.scale_factor).sizes
-        work = sum(h*w*config.width_at(k)**2 for k, (h, w) in enumerate(sizes))
-        return work*config.iters*(config.critic_steps + config.generator_steps)
-    lesson, fast, paper = (cost(Config.preset(name)) for name in ("class", "fast", "paper"))
-    assert 20*lesson < fast and 4*fast <= paper and Config.preset("paper") == Config()
+        return sum(scale_costs(config, sizes))*config.iters*(config.critic_steps + config.generator_steps)
+    lesson, fast, gpu, paper = (cost(Config.preset(name)) for name in ("class", "fast", "gpu", "paper"))
+    assert 1.5*lesson < fast < gpu < paper and 30*fast < paper and Config.preset("paper") == Config()
     with pytest.raises(ConfigError, match="paper, fast, class"): Config.preset("slow")
+
+
+def test_no_device_is_given_the_paper_s_schedule_by_default():
+    assert default_preset("cpu") == "fast" and default_preset("auto") in ("fast", "gpu")
+
+
+def test_the_cost_of_an_iteration_does_not_grow_with_the_image():
+    "With windows, the finest scale of a large photograph costs what that of a small one does, within the shape of the window."
+    fast = Config.preset("fast", max_size=2000)
+    sizes = [schedule((1500, 2000), side, 25, .75).sizes for side in (250, 2000)]
+    small, large = (scale_costs(fast, each)[-1] for each in sizes)
+    assert .95 < large/small < 1.05 and len(sizes[1]) > len(sizes[0])
+
+
+def test_a_plan_counts_what_is_left(monkeypatch):
+    monkeypatch.setattr(singan_nb.training, "_seconds_per_unit", lambda *_: 1e-3)
+    config = Config.preset("class", max_size=64, iters=100)
+    whole, half = (plan_training((188, 300), config, "cpu", begun) for begun in ((0, 0), (2, 50)))
+    costs = scale_costs(config, whole.sizes)
+    assert whole.seconds == pytest.approx(.1*sum(costs)) and half.seconds == pytest.approx(.1*(sum(costs[2:]) - costs[2]/2))
+    assert plan_training((188, 300), config, "cpu", (len(costs), 0)).seconds == 0
+    assert str(whole).startswith(f"training {len(costs)} scales from 25×40 to 40×64 pixels, 100 iterations each, on cpu")
+
+
+def test_a_plan_is_close_to_the_time_that_it_takes(dunes):
+    "Measured beside each other in this process; the machine may be busy, so only the order of magnitude is asked for."
+    config = Config.preset("class", max_size=48, iters=25)
+    planned, begun = plan_training((188, 300), config, "cpu").seconds, time.monotonic()
+    train(dunes, config, progress=False, device="cpu")
+    assert 1/4 < planned/(time.monotonic() - begun) < 4
+
+
+def test_a_training_says_first_what_it_will_take(dunes, tiny, capsys):
+    train(dunes, tiny, device="cpu")
+    assert capsys.readouterr().out.startswith("training 3 scales from 18×29 to 30×48 pixels, 6 iterations each, on cpu")
+
+
+def test_the_critic_s_border_is_part_of_a_resumed_run(tmp_path, dunes, tiny):
+    bordered = replace(tiny, critic_border="none")
+    train(dunes, tiny, tmp_path/"run", progress=False)
+    with pytest.raises(RunError, match="critic_border was zero and is none"):
+        train(dunes, bordered, tmp_path/"run", resume=True, progress=False)

@@ -91,9 +91,9 @@ def report(rows):
     print(f"{'variant':30} {'rows':>4} {'SIFID':>7} {'SWD':>7} {'diversity':>9} {'frame':>6} {'CPU s':>6}")
     for variant in dict.fromkeys(row["variant"] for row in rows):
         own = [row for row in rows if row["variant"] == variant]
-        of = lambda name: mean(row[name] for row in own)
-        print(f"{variant:30} {len(own):4} {of('sifid'):7.3f} {of('swd'):7.4f} {of('diversity'):9.2f} {of('frame'):6.2f} "
-              f"{of('cpu_seconds'):6.0f}")
+        sifid, swd, diversity, edge, seconds = (mean(row[name] for row in own)
+                                                for name in ("sifid", "swd", "diversity", "frame", "cpu_seconds"))
+        print(f"{variant:30} {len(own):4} {sifid:7.3f} {swd:7.4f} {diversity:9.2f} {edge:6.2f} {seconds:6.0f}")
 
 
 def main():

@@ -20,7 +20,8 @@ from .metrics import evaluate, sifid
 from .models import SinGAN
 from .pyramid import build_pyramid, schedule
 from .sampling import sample, sample_batches
-from .training import Config, pick_device, pick_precision, scale_trainer, train, using_threads
+from .training import (Config, _tf32, pick_device, pick_precision, scale_trainer, train,
+                                using_threads)
 from .engine import FastTrainer
 
 # %% ../nbs/practice/27_bench.ipynb #dfc0c8de
@@ -129,6 +130,7 @@ def pace(
     config:Config,
     device:str="auto",
     iterations:int=8, # timed at each scale, after some that warm up
+    trainer=FastTrainer, # of a scale
 ) -> dict: # milliseconds of an iteration by scale, seconds of the whole training, peak memory in MB
     "How fast a training goes, from a few iterations of each scale."
     device = pick_device(device)
@@ -136,11 +138,12 @@ def pace(
     reals = [real.to(device) for real in build_pyramid(image, sizes)]
     model, times = SinGAN(reals[-1]).to(device), []
     reset_peak(device)
-    for k, real in enumerate(reals):
-        trainer = scale_trainer(FastTrainer, model, real, config)
-        with using_threads(sizes[k], config.width_at(k)):
-            times.append(_milliseconds(trainer, iterations, 4*config.gp_every + 4 if trainer.replay else config.gp_every))
-        model.scales.append(trainer.frozen())
+    with _tf32(pick_precision(config.precision, device) == "tf32"):                   # as `train` has it
+        for k, real in enumerate(reals):
+            scale = scale_trainer(trainer, model, real, config)
+            warm = 4*config.gp_every + 4 if getattr(scale, "replay", None) else config.gp_every
+            with using_threads(sizes[k], config.width_at(k)): times.append(_milliseconds(scale, iterations, warm))
+            model.scales.append(scale.frozen())
     return dict(milliseconds=[round(t, 2) for t in times], expected=sum(times)/1e3*config.iters,
                 memory=peak_memory(device), height=sizes[-1][0], width=sizes[-1][1])
 

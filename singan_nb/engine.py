@@ -342,6 +342,7 @@ class FastTrainer(ScaleTrainer):
         return losses
 
     def frozen(self):
+        self.replay = None                                              # frees the graphs' memory
         if self.window != self.size: self._measure_statistics()
         return super().frozen()
 

@@ -100,7 +100,7 @@ RANGES = {
     "lr": (1e-8, 1), "gp_weight": (0, 1e4), "gp_every": (1, 1000),
     "crop": (16, 4096), "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
 CHOICES = {"penalty": ("pixel", "sample"), "z_star": ("redraw", "fixed"), "coarse_noise": ("grey", "rgb"),
-           "reconstruction": tuple(RECONSTRUCTIONS), "critic_border": tuple(CRITIC_BORDERS), "critic_border": tuple(CRITIC_BORDERS), "precision": ("auto", "fp32", "tf32", "bf16")}
+           "reconstruction": tuple(RECONSTRUCTIONS), "critic_border": tuple(CRITIC_BORDERS), "precision": ("auto", "fp32", "tf32", "bf16")}
 LIGHT = dict(gp_every=4, rec_weight=100., crop=64, max_width=32, critic_border="zero")      # what a CPU can carry
 PRESETS = {
     "paper": {},
@@ -631,7 +631,7 @@ def _seconds_per_unit(config, size, device):
     real = torch.rand(1, 3, *window_size(size, 64), generator=seeded(0, "plan")).to(device)*2 - 1
     trainer = scale_trainer(FastTrainer, SinGAN(real).to(device), real, config)
     rounds, number = config.gp_every//math.gcd(config.gp_every, config.critic_steps), 0
-    with using_threads(real.shape[-2:], config.width):
+    with using_threads(real.shape[-2:], config.width), _tf32(pick_precision(config.precision, device) == "tf32"):
         for _ in range(4*rounds + 4 if trainer.replay else 1): trainer.step().tolist()      # tolist waits for the device
         begun = time.monotonic()
         while number < max(2, rounds) and time.monotonic() - begun < 3: trainer.step().tolist(); number += 1

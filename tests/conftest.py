@@ -25,7 +25,7 @@ def tiny():
 @pytest.fixture(scope="session")
 def model(dunes):
     "A model of three scales, hardly trained."
-    return train(dunes, Config.preset("class", **TINY), progress=False)
+    return train(dunes, Config.preset("class", **TINY), device="cpu", progress=False)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ import json
 
 import torch
 
-from singan_nb.all import Config, bench_table, pace, peak_memory, reset_peak
+from singan_nb.all import Config, FastTrainer, ScaleTrainer, bench_table, pace, peak_memory, reset_peak
 
 
 def test_bench_measures_resumes_and_prints(singan, tmp_path):
@@ -36,6 +36,23 @@ def test_expected_time_is_the_sum_over_scales():
     config = Config.preset("class", max_size=48, iters=500)
     measured = pace("dunes", config, "cpu", 2)
     assert abs(measured["expected"] - .5*sum(measured["milliseconds"])) < .1
+
+
+def test_the_pace_is_that_of_the_arithmetic_that_train_uses():
+    "Convolutions may round to TF32 where the precision is tf32, and nowhere else; afterwards it is as before."
+    class Spy(FastTrainer):
+        def step(self):
+            seen.add(torch.backends.cudnn.allow_tf32)
+            return super().step()
+    before = torch.backends.cudnn.allow_tf32
+    for precision, allowed in (("fp32", False), ("tf32", True)):
+        seen = set()
+        pace("dunes", Config.preset("class", max_size=48, precision=precision), "cpu", 1, trainer=Spy)
+        assert seen == {allowed} and torch.backends.cudnn.allow_tf32 == before
+
+
+def test_the_pace_of_the_readable_trainer():
+    assert len(pace("dunes", Config.preset("class", max_size=48), "cpu", 1, trainer=ScaleTrainer)["milliseconds"]) == 2
 
 
 def test_peak_memory_sees_an_allocation():

@@ -1,6 +1,6 @@
 """Build docs/ from the notebooks, with smalldocs as nbs/_quarto.yml says.
 
-    python scripts/make_docs.py [--out docs]
+    python scripts/make_docs.py [--out docs] [--pretrained FOLDER]
 
 Notebooks are not run: their stored outputs are shown. What smalldocs leaves to others is done here: pictures become
 WebP files, formulas, search and fonts need no other host, and the pretrained models become ONNX files for "Try it".
@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from singan_nb.images import bundled_images, load_image, resize, to_pixels
-from singan_nb.models import PRETRAINED, load_pretrained
-from singan_nb.onnx_export import export_onnx
+from singan_nb.models import PRETRAINED, SinGAN
+from singan_nb.onnx_export import export_scales
 from module_chain import chain_svg
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,17 +128,18 @@ def finish_page(page:Path, up:str):
     page.write_text(text, encoding="utf-8")
 
 
-def add_models(out:Path):
+def add_models(out:Path, pretrained:Path):
     "The pretrained models as ONNX, their photographs, and what the page must know about them."
     entries = []
     for photo in bundled_images():
         if photo.name not in MODELS: continue
-        model, file = load_pretrained(photo.name), f"models/{photo.name}.onnx"
-        worst = export_onnx(model, out/"site"/file, half=True)
-        print(f"   {file}: at most {worst:.1e} from PyTorch", flush=True)
+        model, folder = SinGAN.load(pretrained/f"{photo.name}.safetensors"), f"models/{photo.name}"
+        worst = export_scales(model, out/"site"/folder, half=True)
+        megabytes = sum(file.stat().st_size for file in (out/"site"/folder).iterdir())/2**20
+        print(f"   {folder}: {megabytes:.2f} MB, at most {worst:.1e} from PyTorch", flush=True)
         picture = Image.fromarray(to_pixels(resize(load_image(photo.name), model.sizes[-1])))
-        picture.save(out/"site"/"models"/f"{photo.name}.webp", quality=88)
-        entries.append(dict(name=photo.name, file=file, photograph=f"models/{photo.name}.webp", shows=photo.shows,
+        picture.save(out/"site"/f"{folder}.webp", quality=88)
+        entries.append(dict(name=photo.name, folder=folder, megabytes=round(megabytes, 1), photograph=f"{folder}.webp", shows=photo.shows,
                             author=photo.author, licence=photo.licence, sizes=model.sizes, grey_noise=model.grey_noise))
     shutil.copy(PRETRAINED/"LICENCES.txt", out/"site"/"models")
     (out/"site"/"models.json").write_text(json.dumps(entries, indent=1), encoding="utf-8")
@@ -161,6 +162,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT/"docs")
     parser.add_argument("--without-models", action="store_true", help='leave out the models of "Try it", to look at pages quickly')
+    parser.add_argument("--pretrained", type=Path, default=PRETRAINED, help='folder with the models of "Try it", such as dunes.safetensors')
     given = parser.parse_args()
     out = given.out.resolve()
     with TemporaryDirectory() as folder:
@@ -169,7 +171,7 @@ def main():
         subprocess.run([sys.executable, "-m", "smalldocs.cli", "render", site], check=True, cwd=folder)
         finish(built, site)
         print("== models", flush=True)
-        if not given.without_models: add_models(built)
+        if not given.without_models: add_models(built, given.pretrained.resolve())
         if out.exists(): shutil.rmtree(out)
         shutil.copytree(built, out)
     check_sizes(out)

@@ -389,11 +389,9 @@ def steer(
     "A sample with a seed and a gain for every scale. Raises `SinGANError` for what cannot be."
     sizes, images, run = model.sizes_for(size), list(known), run or in_tiles()
     model.check_scale(start_scale)
-    x = torch.zeros(1, 3, *sizes[0], device=model.device)
-    if start_scale: x = model.reconstruct(upto=start_scale)
     for k in range(start_scale + len(images), len(sizes)):
         check()
-        base = model.scales[k].enlarge(images[-1] if images else x, sizes[k])
+        base = model.scales[k].enlarge(images[-1], sizes[k]) if images else model.entry(start_scale, sizes)
         noise = sample_noises(model, [0], seeds[k], start_scale, sizes)[k - start_scale]
         images.append(run(model.scales[k], gains[k]*noise, base))
     return images
@@ -433,13 +431,15 @@ class ScalesController(Controller):
         self.kept = list(zip(keys, images))
         return images
 
+    def bases(self, images, start, size):
+        "What the scales added their details to."
+        sizes = self.model.sizes_for(size)
+        later = [self.model.scales[k].enlarge(image, sizes[k]) for k, image in enumerate(images[:-1], start + 1)]
+        return [self.model.entry(start, sizes), *later]
+
     def draw(self, images, start, size):
         "The picture."
-        bases = [self.model.scales[k].enlarge(image, self.model.sizes_for(size)[k])
-                 for k, image in enumerate(images[:-1], start + 1)]
-        first = torch.zeros_like(images[0]) if start == 0 else self.model.scales[start].enlarge(
-            self.model.reconstruct(upto=start), self.model.sizes_for(size)[start])
-        added = [image - base for image, base in zip(images, [first, *bases])]
+        added = [image - base for image, base in zip(images, self.bases(images, start, size))]
         spread = [x.std().item() for x in added]
         height = max(50, min(90, round(900/len(images)*size[0]/size[1])))
         top = sheet([self.model.image, images[-1]], ["photograph", "sample"], 200)

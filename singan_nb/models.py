@@ -238,17 +238,16 @@ class SinGAN(nn.Module):
         # of (N, 3, H, W) or None (no noise), from the start scale up;
         # without a base the first must be noise
         noises:list,
-        base:torch.Tensor=None, # (N, 3, h, w), what enters the start scale; zeros by default
+        base:torch.Tensor=None, # (N, 3, H, W), what enters the start scale, see `entry`; zeros by default
         start_scale:int=0,
         sizes:list=None, # of (H, W), one for each scale; the training's by default
         every:bool=False, # return the image of every scale?
         run=Scale.__call__, # how a scale is applied to noise and base
     ): # (N, 3, H, W), or a list of them from the start scale up
         sizes, images = sizes or self.sizes, []
-        x = torch.zeros_like(noises[0]) if base is None else base
+        base = torch.zeros_like(noises[0]) if base is None else base
         for scale, noise, size in zip(self.scales[start_scale:], noises, sizes[start_scale:]):
-            x = run(scale, noise, scale.enlarge(x, size))
-            images.append(x)
+            images.append(run(scale, noise, scale.enlarge(images[-1], size) if images else base))
         return images if every else images[-1]
 
     @torch.no_grad()
@@ -265,6 +264,18 @@ class SinGAN(nn.Module):
             x = scale.reconstruct(scale.enlarge(x, size))
             images.append(x)
         return images if every else images[-1]
+
+    @torch.no_grad()
+    def entry(self,
+        start_scale:int, # the first scale that draws
+        sizes:list=None, # of (H, W), one for each scale; the training's by default
+        below:torch.Tensor=None, # (N, 3, h, w), what the scale below gives; its reconstruction by default
+    ) -> torch.Tensor: # (N, 3, *sizes[start_scale]) in [-1, 1]; zeros for scale 0
+        "The image that enters a start scale. Raises `ModelError` if there is no such scale."
+        sizes = sizes or self.sizes
+        if self.check_scale(start_scale) == 0: return torch.zeros(1, 3, *sizes[0], device=self.device)
+        if below is None: below = self.reconstruct(upto=start_scale)         # at the training's size
+        return self.scales[start_scale].enlarge(resize(below, sizes[start_scale - 1]), sizes[start_scale])
 
     def save(self,
         path:str|Path, # ends in .safetensors

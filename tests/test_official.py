@@ -66,6 +66,11 @@ def test_the_file_keeps_it(official, tmp_path):
     assert sample(again, 2, size=(33, 90), start_scale=1).shape == (2, 3, 33, 90)
 
 
+def test_what_enters_a_start_scale_is_enlarged_once(official):
+    model = import_official(official[0])
+    for scale in (1, 2, 3): assert torch.allclose(model([None]*(4 - scale), model.entry(scale), scale), model.reconstruct(), atol=1e-5)
+
+
 def cubic(x):
     "Keys' kernel, by its definition."
     x = abs(x)

@@ -1,6 +1,7 @@
 """The built site, in a browser that reaches no other host: `make test-docs`, after `make docs`. Not part of `pytest tests`.
 
-SCREENSHOTS=1 also writes nbs/site/screenshots, to be looked at; RECORD=1 writes results/site.json.
+SCREENSHOTS=1 also writes nbs/site/screenshots, to be looked at; RECORD=1 writes results/site.json. DOCS=folder tests another
+build, and MODELS=folder says which models it was made with.
 """
 import functools
 import json
@@ -18,13 +19,14 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from singan_nb.bench import machine_name
-from singan_nb.models import load_pretrained
+from singan_nb.models import PRETRAINED, SinGAN
 from singan_nb.onnx_export import page_sample, portable_noise
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = Path(os.environ.get("DOCS", ROOT/"docs"))
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.html"))
 MODELS = json.loads((DOCS/"site"/"models.json").read_text())
+TRAINED = Path(os.environ.get("MODELS", PRETRAINED))
 KEPT = ["index.html", "lessons/02_wgan_gp.html", "try.html", "gallery.html", "api/sampling.html"]   # looked at more closely
 WAIT = 120_000                                                   # ms; the machine may be busy
 
@@ -193,21 +195,82 @@ def test_noise_is_python_s_to_the_last_bit(site, page):
 
 DRAW = """async ([name, seed, start, size]) => {
     const singan = await import("./site/singan.js"), models = await (await fetch("site/models.json")).json();
-    const about = models.find((m) => m.name === name), image = await singan.draw(await singan.load(about), about, seed, start, size);
+    const about = models.find((m) => m.name === name), image = await singan.draw(singan.openModel(about), seed, start, size);
     return {data: [...image.data], dims: [...image.dims], sizes: singan.sizesFor(about, size)};
 }"""
 
 
-@pytest.mark.parametrize("name, seed, start, size", [("dunes", 1, 0, None), ("forest", 4294967295, 2, None), ("boats", 7, 1, (96, 200)), ("lake", 3, 5, (51, 77))])
+@pytest.mark.parametrize("name, seed, start, size", [("dunes", 1, 0, None), ("forest", 4294967295, 2, None), ("boats", 7, 1, (96, 200)),
+                                                     ("dunes", 2, 1, (60, 300)), ("boats", 2, 3, (160, 100)), ("lake", 3, 5, (51, 77))])
 def test_the_page_draws_python_s_sample(site, page, name, seed, start, size):
-    model = load_pretrained(name)
+    model = SinGAN.load(TRAINED/f"{name}.safetensors")
     page.goto(f"{site}/try.html", timeout=WAIT)
     drawn = page.evaluate(DRAW, [name, seed, start, list(size or model.sizes[-1])])
     assert [tuple(s) for s in drawn["sizes"]] == [tuple(s) for s in model.sizes_for(size)]
-    ours, theirs = page_sample(model, seed, start, size), torch.tensor(drawn["data"]).reshape(drawn["dims"])
+    ours, theirs = page_sample(model, seed, start, size), torch.tensor(drawn["data"]).reshape(drawn["dims"]).clamp(-1, 1)
     assert ours.shape == theirs.shape and (ours - theirs).abs().max() < 1e-3
     other = page_sample(model, (seed + 1) % 2**32, start, size)
     assert (other - theirs).abs().max() > .005                   # another seed is another picture
+
+
+LISTEN = """const Worker_ = window.Worker;                     // notes what the drawing thread sends, wanted or not
+window.sent = [];
+window.Worker = class extends Worker_ {
+    constructor(...given) {
+        super(...given);
+        this.addEventListener("message", ({ data: { number, scale, drawn, done, pixels } }) =>
+            window.sent.push({ number, scale, drawn, done, size: [pixels.height, pixels.width] }));
+    }
+};"""
+
+
+@pytest.fixture
+def watched(page, site):
+    "The page with its first sample, and functions: what was sent for a request, and waiting for a finished one."
+    page.add_init_script(LISTEN)
+    page.goto(f"{site}/try.html", timeout=WAIT)
+    page.sent = lambda number: page.evaluate(f"window.sent.filter((each) => each.number === {number})")
+    page.finished = lambda number: page.wait_for_function(f"window.sent.some((each) => each.number === {number} && each.done)", timeout=WAIT)
+    page.finished(1)
+    return page
+
+
+def test_it_draws_from_coarse_to_fine(watched):
+    sizes = MODELS[0]["sizes"]
+    assert [each["scale"] for each in watched.sent(1)] == list(range(len(sizes))) and all(each["drawn"] for each in watched.sent(1))
+    assert [each["size"] for each in watched.sent(1)] == sizes
+    assert watched.evaluate("(({ height, width }) => [height, width])(document.getElementById('try-canvas'))") == sizes[-1]
+    watched.evaluate("document.getElementById('try-canvas').addEventListener('scale', ({ target, detail }) => "
+                     "{ window.seen = [...(window.seen ?? []), [target.height, target.toDataURL(), detail.scale]]; })")
+    watched.click("#try-another")
+    watched.finished(2)
+    watched.wait_for_function(f"window.seen?.length === {len(sizes)}", timeout=WAIT)
+    seen = watched.evaluate("window.seen")
+    assert len({picture for _, picture, _ in seen}) == len(sizes) and {height for height, *_ in seen} == {sizes[-1][0]}
+
+
+def test_a_new_request_ends_an_old_one(watched):
+    last = len(MODELS[0]["sizes"]) - 1
+    watched.evaluate("for (let i = 0; i < 5; i++) document.getElementById('try-another').click()")      # 2 to 6
+    watched.finished(6)
+    assert not [each for number in range(2, 6) for each in watched.sent(number) if each["scale"] > 0]
+    assert [each["scale"] for each in watched.sent(6)] == list(range(last + 1))
+
+
+def test_what_was_drawn_is_kept(watched):
+    last, fields = len(MODELS[0]["sizes"]) - 1, lambda number: [(each["scale"], each["drawn"]) for each in watched.sent(number)]
+    watched.click("#try-another"); watched.finished(2)
+    watched.fill("#try-seed", "1"); watched.finished(3)
+    assert fields(3) == [(k, False) for k in range(last + 1)]     # the first sample again
+    watched.evaluate("const s = document.getElementById('try-start'); s.value = 2; s.dispatchEvent(new Event('input'))"); watched.finished(4)
+    assert fields(4) == [(k, True) for k in range(2, last + 1)]   # the scales below only reconstruct
+
+
+def test_ranges_come_from_the_model(watched):
+    (h, w), scales = MODELS[0]["sizes"][-1], len(MODELS[0]["sizes"])
+    limits = lambda name: watched.evaluate(f"(({{ min, value, max }}) => [min, value, max].map(Number))(document.getElementById('try-{name}'))")
+    assert limits("start") == [0, 0, scales - 1] and limits("height")[1:] == [h, 2*h] and limits("width")[1:] == [w, 3*w]
+    assert f"{scales} scales up to {h} × {w} pixels" in watched.locator("#try-facts").text_content()
 
 
 def test_the_controls_draw(site, page):
@@ -243,16 +306,18 @@ def test_from_a_folder_it_says_what_to_do(page):
 # ---------------------------------------------------------------- to be looked at
 
 @pytest.mark.skipif("RECORD" not in os.environ, reason="writes results/site.json; RECORD=1")
-def test_figures(site, page):
-    page.goto(f"{site}/try.html", timeout=WAIT)
-    seconds = []
-    for _ in range(9):
-        page.wait_for_function("document.getElementById('try-canvas').dataset.seconds", timeout=WAIT)
-        seconds.append(round(float(page.evaluate("const c = document.getElementById('try-canvas'), s = c.dataset.seconds; delete c.dataset.seconds; s")), 3))
-        page.click("#try-another")
+def test_figures(watched):
+    "Seconds from the click to the finished sample; for the first, from the moment the page was asked for, its model and runtime included."
+    seconds = [watched.evaluate("performance.now()/1000")]
+    for _ in range(8):
+        watched.evaluate("delete document.getElementById('try-canvas').dataset.seconds")
+        watched.click("#try-another")
+        watched.wait_for_function("document.getElementById('try-canvas').dataset.seconds", timeout=WAIT)
+        seconds.append(float(watched.evaluate("document.getElementById('try-canvas').dataset.seconds")))
     megabytes = sum(path.stat().st_size for path in DOCS.rglob("*") if path.is_file())/2**20
-    figures = dict(machine=machine_name(torch.device("cpu")), chromium=page.context.browser.version, pages=len(PAGES), megabytes=round(megabytes, 1),
-                   try_it=dict(model="dunes", size=[80, 128], first_seconds=seconds[0], later_seconds=seconds[1:]), load=os.getloadavg()[0])
+    figures = dict(machine=machine_name(torch.device("cpu")), chromium=watched.context.browser.version, pages=len(PAGES), megabytes=round(megabytes, 1),
+                   try_it=dict(model=MODELS[0]["name"], size=MODELS[0]["sizes"][-1], scales=len(MODELS[0]["sizes"]),
+                               first_seconds=round(seconds[0], 3), later_seconds=[round(s, 3) for s in seconds[1:]]), load=os.getloadavg()[0])
     (ROOT/"results"/"site.json").write_text(json.dumps(figures, indent=1) + "\n")
     assert len(seconds) == 9
 

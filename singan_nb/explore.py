@@ -34,7 +34,7 @@ from .paint import paint_to_image, palette, recolour
 from .pyramid import build_pyramid, draw_windows, patch_box, receptive_field, schedule
 from .sampling import check_mask, in_tiles, inject_masked, sample, sample_noises, soft_mask
 from .superres import enlarge_by_passes, plan_enlargement, superres_config
-from .training import Callback, Config, iteration_cost, read_config, read_log, train
+from .training import Callback, Config, read_config, read_log, scale_costs, train
 
 try: import anywidget, traitlets, ipywidgets as widgets
 except ImportError as missing:
@@ -1020,7 +1020,7 @@ class TrainingController(Controller, Callback):
         self.out = self.folder = Path(out or Path(self.temporary.name)/"run")
         before = read_config(self.folder)
         self.phase = "ready" if before is None else "paused"
-        config = before or Config.preset("class", iters=200)
+        config = before or Config.preset("class", max_size=80, iters=200)
         self.preset = "class"
         super().__init__(inputs, max_size=config.max_size, iters=config.iters, seed=config.seed)
 
@@ -1109,7 +1109,7 @@ class TrainingController(Controller, Callback):
     def present(self, watch):
         "Losses, previews and time left."
         losses = watch.losses
-        costs = [iteration_cost(size, watch.config.width_at(k)) for k, size in enumerate(watch.sizes)]
+        costs = scale_costs(watch.config, watch.sizes)
         whole, done = sum(costs)*watch.config.iters, sum(costs[:watch.scale])*watch.config.iters
         done += costs[watch.scale]*watch.iteration
         if self.done is None: self.done = done

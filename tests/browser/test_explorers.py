@@ -98,12 +98,13 @@ def test_scales(page):
     tool.check(reference, start_scale=1)
     assert tool.shown != first and tool.root.bounding_box()["height"] == height
     tool.press("seed", times=3); tool.says("seeds [3,"); tool.check(reference, seed=3)
-    tool.press("2 (40×64): gain", "ArrowLeft", times=4); tool.says("[1.0, 1.0, 0.0,"); tool.check(reference, gain2=0.)
+    sizes, n = ["{}×{}".format(*size) for size in reference.model.sizes], len(reference.model.sizes)
+    tool.press(f"2 ({sizes[2]}): gain", "ArrowLeft", times=4); tool.says("[1.0, 1.0, 0.0,"); tool.check(reference, gain2=0.)
     last = tool.shown
     assert "at least 1 × 1" in tool.type("width, pixels", -5, state="error") and tool.shown == last
     tool.type("width, pixels", 200); tool.check(reference, width=200)
     tool.keep()
-    tool.reset("start scale 0, seeds [0, 0, 0, 0, 0, 0], gains [1.0, 1.0, 1.0, 1.0, 1.0, 1.0], 80 × 128")
+    tool.reset(f"start scale 0, seeds {[0]*n}, gains {[1.]*n}, {sizes[-1].replace('×', ' × ')}")
     tool.check(reference, **reference.defaults)
 
 
@@ -118,14 +119,14 @@ def test_a_fast_drag_leaves_one_final_picture(page):
 
 
 def test_from_slider_to_picture(page):
-    "In the middle of nine: under a second at 80 × 128 pixels, however busy the machine; the figures are printed."
+    "In the middle of nine: under a second and a half at the size of the model, however busy the machine; the figures are printed."
     tool, times = Tool(page, "scales"), []
     for _ in range(9):
         begin = time.perf_counter()
         tool.press("seed")
         times.append(time.perf_counter() - begin)
     print(f"\n{page.kind}: from key to picture {1000*statistics.median(times):.0f} ms in the median of 9")
-    assert statistics.median(times) < 1 or os.environ.get("CI") is None
+    assert statistics.median(times) < 1.5 or os.environ.get("CI") is None
     tool.reset("seeds [0,")
 
 

@@ -625,7 +625,7 @@ def _duration(seconds):
     if seconds < 90: return f"{max(5, 5*round(seconds/5))} s"
     return f"{seconds/60:.0f} min" if seconds < 5400 else f"{seconds/3600:.1f} hours"
 
-# %% ../nbs/lessons/08_training.ipynb #47c9e0aa
+# %% ../nbs/lessons/08_training.ipynb #0a6be3f8
 def _seconds_per_unit(config, size, device):
     "Seconds of an iteration per unit of `iteration_cost`, measured on a window of at most 64 × 64 pixels."
     real = torch.rand(1, 3, *window_size(size, 64), generator=seeded(0, "plan")).to(device)*2 - 1
@@ -637,6 +637,7 @@ def _seconds_per_unit(config, size, device):
         while number < max(2, rounds) and time.monotonic() - begun < 3: trainer.step().tolist(); number += 1
     return (time.monotonic() - begun)/number/iteration_cost(real.shape[-2:], config.width)
 
+# %% ../nbs/lessons/08_training.ipynb #b4f7280c
 def _memory(config, sizes, device):
     "Bytes that a training holds at most: a step, or a batch of frozen images, at the finest scale."
     last = len(sizes) - 1
@@ -645,6 +646,7 @@ def _memory(config, sizes, device):
     frozen = max(1, min(32, 2**21//math.prod(sizes[-1])))*math.prod(sizes[max(0, last - 1)])*config.width_at(last)*12
     return step + frozen + (PROCESS if device.type == "cpu" else 0)
 
+# %% ../nbs/lessons/08_training.ipynb #47c9e0aa
 def plan_training(
     size:tuple, # (H, W) of the photograph, in pixels
     config:Config=None, # hyperparameters; those of `default_preset` by default

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from test_sampling import resident
 
-from singan_nb.all import ModelError, SinGAN, SinGANError, animate, closed, init_weights, rmse, sample, save_animation, seeded, to_pixels, walk, white_noise
+from singan_nb.all import ModelError, SinGAN, SinGANError, animate, closed, init_weights, load_image, load_pretrained, movement, pretrained_models, rmse, sample, save_animation, seeded, to_pixels, walk, white_noise
 from singan_nb.cli import run_command
 from singan_nb.models import Generator, Scale
 
@@ -22,14 +22,35 @@ def steps(frames): return [rmse(a, b) for a, b in zip(frames, frames[1:])]
 @pytest.mark.parametrize("start_scale", [0, 1, 2])
 def test_the_first_frame_is_the_reconstruction(model, start_scale, border):
     assert torch.equal(next(animate(model, start_scale, border=border)), model.reconstruct().clamp(-1, 1))
-    size = (25, 61)
-    assert torch.equal(next(animate(model, start_scale, border=border, size=size)), model.reconstruct(size=size).clamp(-1, 1))
+
+
+@pytest.mark.parametrize("border", ["zero", "noise"])
+@pytest.mark.parametrize("start_scale", [0, 1, 2])
+def test_at_another_size_the_first_frame_is_what_enters_without_noise(model, start_scale, border):
+    size, sizes = (25, 61), model.sizes_for((25, 61))
+    still = model([None]*(3 - start_scale), model.entry(start_scale, sizes), start_scale, sizes) if start_scale else model.reconstruct(size=size)
+    assert torch.allclose(next(animate(model, start_scale, border=border, size=size)), still.clamp(-1, 1), atol=1e-6)
 
 
 def test_frames_differ_less_than_samples(model):
     for start_scale in range(3):
         samples = sample(model, 8, seed=1, start_scale=start_scale)
         assert max(steps(list(animate(model, start_scale, frames=20)))) < min(steps(list(samples[:, None])))
+
+
+@pytest.mark.parametrize("name", pretrained_models())
+def test_default_films_move(name):
+    "Visibly: by 1.5 grey levels at least, a still being 0; and from frame to frame by less than half of what two samples differ by."
+    model = load_pretrained(name)
+    film, samples = list(animate(model, frames=24, seed=1)), sample(model, 4, seed=1)
+    assert movement(film) >= 1.5
+    assert max(steps(film)) < .5*min(steps(list(samples[:, None])))
+
+
+def test_movement_in_grey_levels():
+    "By hand: half of the values swing by 0.1 around 0, the others stand still."
+    frames = [torch.cat([torch.full((1, 3, 2, 4), sign*.1), torch.ones(1, 3, 2, 4)], 3) for sign in (1, -1, 1, -1)]
+    assert movement(iter(frames)) == pytest.approx(.05*127.5) and movement(frames[:1]) == 0
 
 
 def test_a_seed_is_a_film(model):
@@ -122,8 +143,12 @@ def test_command(model, tmp_path, capsys):
     model.save(tmp_path/"model.safetensors")
     base = ["animate", str(tmp_path), "--out"]
     assert run_command([*base, str(tmp_path/"a.gif"), "--start-scale", "1", "--alpha", ".2", "--beta", ".8", "--frames", "5", "--fps", "8", "--loop"]) == 0
-    assert "a.gif" in capsys.readouterr().out
+    assert "a.gif, 5 frames of 30×48 pixels, 0.6 s, from scale 1 of 0 to 2\n" in capsys.readouterr().out
     with Image.open(tmp_path/"a.gif") as film: assert film.n_frames == 5 and film.info["duration"] == 120
+    assert run_command([*base, str(tmp_path/"c.webp"), "--frames", "4", "--strip"]) == 0
+    said = capsys.readouterr().out
+    assert "from scale 0 of 0 to 2, chosen; --start-scale sets it\n" in said and f"wrote {tmp_path/'c_strip.png'}" in said
+    assert load_image(tmp_path/"c_strip.png").shape[-2] > 160
     before = sorted(os.listdir(tmp_path))
     for wrong, words in ((["b.gif", "--start-scale", "9"], "0 (coarsest) to 2"), (["b.avi"], ".gif .webp .mp4"), (["b.gif", "--alpha", "2"], "alpha=2.0"), (["b.gif", "--frames", "0"], "frames=0"),
                          (["b.gif", "--fps", "-1"], "fps=-1"), (["model.safetensors/b.gif"], "model.safetensors is no folder"), (["b.gif", "--border", "x"], "zero, noise")):

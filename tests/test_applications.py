@@ -3,8 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from singan_nb.all import (SinGAN, SinGANError, copy_part, edit, harmonize, inject, inject_everywhere, inject_masked, load_image, load_mask, move_part, paint_to_image, palette,
-                           paste, recolour, save_image, soft_mask)
+from singan_nb.all import (EDIT_SHARE, HARMONIZE_SHARE, PAINT_SHARE, RETARGET_SHARE, ModelError, SinGAN, SinGANError, animate, copy_part, edit, harmonize, inject, inject_everywhere,
+                           inject_masked, load_image, load_mask, membrane, move_part, paint_to_image, palette, paste, recolour, retarget, save_image, scale_at, soft_mask)
 from singan_nb.cli import run_command
 
 
@@ -37,6 +37,39 @@ def test_the_range_of_scales_is_named(model, dunes, edited, scale):
         with pytest.raises(SinGANError, match="scale from 1 to 2"): call()
 
 
+class Pyramid:
+    "As much of a model as `scale_at` looks at."
+    def __init__(self, number): self.scales = [None]*number
+    check_scale = SinGAN.check_scale
+
+
+@pytest.mark.parametrize("number, answers", [(2, [1, 1, 1, 1, 1]), (3, [1, 1, 1, 2, 2]), (6, [1, 1, 2, 4, 5]), (9, [1, 2, 4, 6, 8])])
+def test_a_share_is_a_scale_of_any_pyramid(number, answers):
+    assert [scale_at(Pyramid(number), share) for share in (0, .25, .5, .75, 1)] == answers
+    assert scale_at(Pyramid(number), 0, first=0) == 0 and scale_at(Pyramid(number), -3) == 1 and scale_at(Pyramid(number), 3) == number - 1
+    assert all(1 <= scale_at(Pyramid(number), share) < number for share in (PAINT_SHARE, EDIT_SHARE, HARMONIZE_SHARE, RETARGET_SHARE))
+
+
+def test_default_scales_are_those_of_the_shares(model, dunes, edited):
+    for default, given, share in ((edit(model, *edited), lambda k: edit(model, *edited, k), EDIT_SHARE), (harmonize(model, *edited), lambda k: harmonize(model, *edited, k), HARMONIZE_SHARE),
+                                  (paint_to_image(model, dunes), lambda k: paint_to_image(model, dunes, k), PAINT_SHARE),
+                                  (retarget(model, (30, 70)), lambda k: retarget(model, (30, 70), k), RETARGET_SHARE)):
+        assert torch.equal(default, given(scale_at(model, share)))
+
+
+def test_models_of_few_scales(model, dunes, edited):
+    "Two scales are enough for everything; with one, nothing can enter, and that is one line."
+    two, one, none = (SinGAN(model.image, model.grey_noise) for _ in range(3))
+    two.scales.extend(model.scales[:2]); one.scales.append(model.scales[0])
+    calls = [lambda m: inject(m, dunes, 1), lambda m: edit(m, *edited), lambda m: harmonize(m, *edited), lambda m: paint_to_image(m, dunes), lambda m: paint_to_image(m, dunes, quantize=True, iters=1),
+             lambda m: retarget(m, (20, 50))]
+    for call in calls:
+        assert call(two.eval()).shape[0] == 1
+        with pytest.raises(SinGANError, match="one scale only, so no image can enter"): call(one.eval())
+        with pytest.raises(ModelError, match="no scale yet"): call(none)
+    assert len(list(animate(one, frames=2))) == 2
+
+
 def test_other_proportions_are_resized_and_said(model, dunes, edited, recwarn):
     inject(model, dunes, 1); paint_to_image(model, dunes, 1)
     assert not recwarn
@@ -48,13 +81,38 @@ def test_other_proportions_are_resized_and_said(model, dunes, edited, recwarn):
 
 @pytest.mark.parametrize("function", [edit, harmonize])
 @pytest.mark.parametrize("scale", [1, 2])
-def test_beyond_the_margins_nothing_changes(model, edited, function, scale):
+@pytest.mark.parametrize("blend", ["feather", "gradient"])
+def test_beyond_the_margins_nothing_changes(model, edited, function, scale, blend):
     grow, feather = (.08, .04) if function is edit else (.03, .03)
-    results, beyond = function(model, *edited, scale, n=3, seed=4), (soft_mask(edited[1], grow, feather) == 0).expand_as(model.image)
+    results, beyond = function(model, *edited, scale, n=3, seed=4, blend=blend), (soft_mask(edited[1], grow, feather) == 0).expand_as(model.image)
     assert 0 < beyond.float().mean() < 1
     for result in results[:, None]:
         assert torch.equal(result[beyond], model.image[beyond]) and not torch.equal(result, model.image)
-    assert torch.equal(results, function(model, *edited, scale, n=3, seed=4)) and not torch.equal(results[0], results[1])
+    assert torch.equal(results, function(model, *edited, scale, n=3, seed=4, blend=blend)) and not torch.equal(results[0], results[1])
+
+
+def neighbours(x): return x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
+
+
+def test_a_membrane_is_the_mean_of_its_neighbours():
+    "Inside each pixel is; outside nothing changes; at the image's border it uses the neighbours that exist; with nothing outside it is 0."
+    generator = torch.Generator().manual_seed(0)
+    offset, region = torch.randn(2, 3, 20, 30, generator=generator), torch.zeros(1, 1, 20, 30)
+    region[..., 5:15, 3:12] = 1; region[..., 8:12, 20:] = 1
+    filled, inside = membrane(offset, region), (region > 0).expand_as(offset)
+    assert torch.equal(filled[~inside], offset[~inside]) and filled[inside].abs().max() < offset[~inside].abs().max()
+    assert (4*filled - torch.nn.functional.pad(neighbours(filled), [1]*4))[..., 5:15, 3:12].abs().max() < 1e-5
+    assert torch.allclose(3*filled[..., 9, 29], filled[..., 8, 29] + filled[..., 10, 29] + filled[..., 9, 28], atol=1e-5)
+    assert torch.equal(membrane(offset, region*0 + 1), offset*0) and torch.equal(membrane(offset, region*0), offset)
+
+
+def test_gradient_blending_adds_a_membrane(model, edited):
+    "What is added to the redrawn part has no curvature inside, so that differences stay; next to the border it is what the photograph asks for."
+    result, redrawn, region = edit(model, *edited, 1, seed=4, blend="gradient"), inject(model, edited[0], 1, seed=4), soft_mask(edited[1], .08, .04) > 0
+    added, free = result - redrawn, (region & (result.abs() < 1).all(1, keepdim=True)).float()
+    deep = (-torch.nn.functional.max_pool2d(-free, 3, 1, 1))[..., 1:-1, 1:-1].expand(1, 3, -1, -1) > 0       # its neighbours are inside, too, and not clipped
+    assert deep.sum() > 50 and (4*added[..., 1:-1, 1:-1] - neighbours(added))[deep].abs().max() < 1e-5
+    assert torch.allclose(membrane(model.image - (model.image + .25), region.float())[region.expand(1, 3, -1, -1)], torch.tensor(-.25), atol=1e-5)
 
 
 def test_an_edit_larger_than_the_model(model, edited):
@@ -85,6 +143,11 @@ def test_margins_are_shares_of_the_image():
 def test_masks_that_cannot_be(model, edited, change, words):
     for function in (edit, harmonize, inject_masked):
         with pytest.raises(SinGANError, match=words): function(model, edited[0], change(edited[1]), scale=1)
+
+
+def test_ways_to_blend_that_cannot_be(model, edited):
+    for function in (edit, harmonize):
+        with pytest.raises(SinGANError, match="'glue' is unknown; it must be one of feather, gradient"): function(model, *edited, 1, blend="glue")
 
 
 def test_a_mask_lost_in_resizing(model):
@@ -143,10 +206,24 @@ def test_commands_equal_functions(files, model, capsys):
     for words, expected in ((["edit", f("model.safetensors"), f("edited.png"), f("mask.png")], edit(model, image, mask, 2, seed=1)),
                             (["harmonize", f("model.safetensors"), f("edited.png"), f("mask.png")], harmonize(model, image, mask, 2, seed=1)),
                             (["paint", f("model.safetensors"), f("edited.png")], paint_to_image(model, image, 2, seed=1))):
-        assert run_command([*words, "--scale", "2", "--seed", "1", "--out", f("out.png"), "--grid"]) == 0
+        assert run_command([*words, "--scale", "2", "--seed", "1", "--out", f("out.png"), "--strip"]) == 0
         said = capsys.readouterr().out
-        assert f("out.png") in said and "scale 2 of 1 to 2" in said and (files/"out_grid.png").exists()
-        assert (load_image(files/"out.png") - expected).abs().max() < .005
+        assert f"wrote {f('out.png')}, 30×48 pixels, from scale 2 of 1 to 2\n" in said and f"wrote {f('out_strip.png')}" in said
+        assert (load_image(files/"out.png") - expected).abs().max() < .005 and load_image(files/"out_strip.png").shape[-2] > 160
+        (files/"out_strip.png").unlink()
+
+
+def test_commands_choose_a_scale_and_say_it(files, model, capsys):
+    "Without --scale they use the function's default; --grid is the old name of --strip; --blend is handed on."
+    f = lambda name: str(files/name)
+    image, mask = load_image(files/"edited.png"), load_mask(files/"mask.png")
+    for words, expected in ((["edit", f("model.safetensors"), f("edited.png"), f("mask.png"), "--blend", "gradient"], edit(model, image, mask, seed=1, blend="gradient")),
+                            (["harmonize", f("model.safetensors"), f("edited.png"), f("mask.png")], harmonize(model, image, mask, seed=1)),
+                            (["paint", f("model.safetensors"), f("edited.png")], paint_to_image(model, image, seed=1))):
+        assert run_command([*words, "--seed", "1", "--out", f("out.png"), "--grid"]) == 0
+        assert "from scale 1 of 1 to 2, chosen; --scale sets it\n" in capsys.readouterr().out
+        assert (load_image(files/"out.png") - expected).abs().max() < .005 and (files/"out_strip.png").exists()
+        (files/"out_strip.png").unlink()
 
 
 @pytest.mark.parametrize("words, message", [
@@ -154,7 +231,7 @@ def test_commands_equal_functions(files, model, capsys):
     ("paint MODEL edited.png --scale 9 --out o.png", "scale from 1 to 2"), ("edit MODEL edited.png small.png --scale 1 --out o.png", "9×9 pixels and its image 30×48"),
     ("edit MODEL edited.png black.png --scale 1 --out o.png", "empty"), ("harmonize MODEL edited.png white.png --scale 1 --out o.png", "covers the whole image"),
     ("paint MODEL edited.png --scale 1 --out o.bmp", ".png"), ("paint MODEL edited.png --scale 1 --out o", "suffix"), ("paint MODEL none.png --scale 1 --out o.png", "no such file"),
-    ("paint MODEL edited.png --scale 1 --quantize --colours 1 --out o.png", "at least 2"), ("edit MODEL edited.png mask.png --out o.png", "scale"), ("paint nothing edited.png --scale 1 --out o.png", "no such model"),
+    ("paint MODEL edited.png --scale 1 --quantize --colours 1 --out o.png", "at least 2"), ("edit MODEL edited.png mask.png --blend glue --out o.png", "feather, gradient"), ("paint nothing edited.png --scale 1 --out o.png", "no such model"),
     ("edit MODEL edited.png mask.png --scale 1 --out model.safetensors/o.png", "model.safetensors")])
 def test_refusals_are_one_line(files, monkeypatch, capsys, words, message):
     monkeypatch.chdir(files)

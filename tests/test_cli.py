@@ -38,6 +38,8 @@ def test_sample_writes_pictures(run, tmp_path, capsys):
     assert sorted(os.listdir(tmp_path/"a")) == ["grid.png", "sample_000.png", "sample_001.png", "sample_002.png"]
     assert load_image(tmp_path/"a"/"sample_000.png").shape == (1, 3, 30, 48)
     assert run_command(["sample", str(run/"model.safetensors"), "-n", "1", "--out", str(tmp_path/"b"), "--seed", "1"]) == 0
+    assert run_command(["sample", str(run), "-n", "1", "--out", str(tmp_path/"c"), "--strip"]) == 0
+    assert sorted(os.listdir(tmp_path/"c")) == ["sample_000.png", "strip.png"] and load_image(tmp_path/"c"/"strip.png").shape[-2:] > (160, 3*256)
     assert (tmp_path/"a"/"sample_000.png").read_bytes() == (tmp_path/"b"/"sample_000.png").read_bytes()
 
 

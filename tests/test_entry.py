@@ -48,7 +48,7 @@ def case(request, quiet):
     with torch.no_grad(): return size, start, sizes, by_hand(quiet, quiet.reconstruct(upto=start), start, sizes)
 
 
-def near(a, b): return torch.allclose(a, b, atol=2e-4)
+def near(a, b): return torch.allclose(a, b, atol=5e-4)
 
 
 USERS = {

@@ -52,10 +52,11 @@ def test_command_equals_function(model, tmp_path, capsys):
     for i, (words, size) in enumerate(((("--width", "90"), (30, 90)), (("--height", "70"), (70, 48)), (("--width", "33", "--height", "44"), (44, 33)))):
         out = tmp_path/f"{i}.png"
         assert run(*words, "--out", str(out)) == 0
-        assert f"wrote {out}, {size[0]}×{size[1]} pixels, from scale 2 of 1 to 2" in capsys.readouterr().out
+        assert f"wrote {out}, {size[0]}×{size[1]} pixels, from scale 1 of 1 to 2, chosen; --start-scale sets it\n" in capsys.readouterr().out
         assert (load_image(out) - retarget(model, size, seed=4)).abs().max() < .005
-    assert run("--width", "90", "--start-scale", "1", "--grid", "--out", str(tmp_path/"a.png")) == 0 and (tmp_path/"a_grid.png").exists()
-    assert (load_image(tmp_path/"a.png") - retarget(model, (30, 90), 1, seed=4)).abs().max() < .005
+    assert run("--width", "90", "--start-scale", "2", "--strip", "--out", str(tmp_path/"a.png")) == 0 and (tmp_path/"a_strip.png").exists()
+    assert "from scale 2 of 1 to 2\n" in capsys.readouterr().out
+    assert (load_image(tmp_path/"a.png") - retarget(model, (30, 90), 2, seed=4)).abs().max() < .005
 
 
 @pytest.mark.parametrize("words, message", [

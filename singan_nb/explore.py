@@ -23,7 +23,7 @@ from IPython import get_ipython
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .animate import animate, save_animation
+from .animate import ANIMATE_SHARE, animate, save_animation
 from .edit import copy_part, move_part, region
 from .engine import FastTrainer
 from .harmonize import paste
@@ -32,7 +32,7 @@ from .images import (Picture, SinGANError, atomic_write, check_image, images_gri
 from .models import SinGAN, enlarge, pretrained_models, seeded, white_noise
 from .paint import paint_to_image, palette, recolour
 from .pyramid import build_pyramid, draw_windows, patch_box, receptive_field, schedule
-from .sampling import check_mask, in_tiles, inject_masked, sample, sample_noises, soft_mask
+from .sampling import check_mask, in_tiles, inject_masked, sample, sample_noises, scale_at, soft_mask
 from .superres import enlarge_by_passes, plan_enlargement, superres_config
 from .training import Callback, Config, read_config, read_log, scale_costs, train
 
@@ -619,7 +619,7 @@ class AnimationController(Controller):
         inputs:dict, # model
     ):
         self.model, self.made = as_given(inputs, "model"), (None, [])
-        super().__init__(inputs, start_scale=min(2, len(self.model.scales) - 1), alpha=.1, beta=.9, frames=20,
+        super().__init__(inputs, start_scale=scale_at(self.model, ANIMATE_SHARE, 0), alpha=.05, beta=.97, frames=20,
                          seed=0, fps=10, frame=6, loop=True, play=False)
 
     def show(self, state, check):
@@ -658,7 +658,7 @@ def explore_animation(
     control = AnimationController({"model": model})
     last, start = len(control.model.scales) - 1, control.state["start_scale"]
     controls = dict(start_scale=slider("start scale", start, 0, last),
-                    alpha=slider("α, pull back", .1, 0., 1., .05), beta=slider("β, inertia", .9, 0., .95, .05),
+                    alpha=slider("α, pull back", .05, 0., 1., .05), beta=slider("β, inertia", .97, 0., .99, .01),
                     frames=slider("frames", 20, 2, 60), frame=slider("frame shown", 6, 0, 19),
                     fps=slider("frames a second", 10, 1, 25), seed=slider("seed", 0, 0, 20),
                     loop=check_box("loop", True), play=check_box("play", False))

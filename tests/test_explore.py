@@ -64,7 +64,7 @@ def test_the_others_show_what_the_library_makes(model):
     assert pyramid.answer(**a).result.tobytes() == drawn.tobytes()
     plan = plan_enlargement(dunes.image.shape[-2:], 2.)
     assert torch.equal(large.answer(**b).result, next(iter(enlarge_by_passes(dunes, dunes.image, plan))))
-    assert same_images(film.answer(**c).result, list(animate(model, 2, frames=4, loop=True)))
+    assert same_images(film.answer(**c).result, list(animate(model, frames=4, loop=True)))
     assert torch.equal(paint.answer(**d).result, paint_to_image(model, paint.background, 2))
     shown = editing.answer(**e)
     assert torch.equal(shown.result, harmonize(model, shown.inputs["edited"], shown.inputs["mask"], 2, .05, .04))

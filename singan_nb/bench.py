@@ -60,11 +60,11 @@ def quality_row(
     config:Config,
     number:int=50, # samples measured from each of start scales 0 and 1
     device:str="auto",
+    run:Path=None, # folder of the training, which goes on from there; None keeps it in memory
 ): # dict of what was measured, and the images (1, 3, H, W) that show it
-    "Train one model and measure it; the time is that of the training."
-    begun = time.perf_counter()
-    model = train(load_image(photograph), config, device=device)
-    seconds = time.perf_counter() - begun
+    "Train one model and measure it; the time is that of the training, of each scale since its last resume."
+    model = train(load_image(photograph), config, out=run, resume=run is not None, device=device)
+    seconds = sum(model.record["seconds"])
     image, reconstruction = model.image, model.reconstruct().clamp(-1, 1)
     starts, pictures = zip(*(_measured(model, number, k) for k in range(min(2, len(model.scales)))))
     row = dict(seconds=round(seconds, 1), precision=pick_precision(config.precision, pick_device(device)),
@@ -91,20 +91,22 @@ def open_results(
     return results
 
 # %% ../nbs/practice/27_bench.ipynb #5bf74019
-def measure_all(out, results, names, configs, number, device):
+def measure_all(out, results, names, configs, number, device, runs=None):
     "Measure the combinations that the results do not hold yet, and write the file after each."
-    done = {(row["photograph"], row["preset"], row["seed"], row["iters"], row["number"]) for row in results["rows"]}
+    fields = "photograph", "preset", "seed", "iters", "max_size", "number"
+    done = {tuple(row.get(field) for field in fields) for row in results["rows"]}
     for (preset, seed), config in configs.items():
         for name in names:
-            key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, number=number)
+            key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, max_size=config.max_size, number=number)
             if tuple(key.values()) in done: continue
-            print(f"{name}, preset {preset}, seed {seed}", flush=True)
-            row, pictures = quality_row(name, config, number, device)
+            print(f"{name}, preset {preset}, {config.max_size} px, seed {seed}", flush=True)
+            folder = f"{Path(name).stem}_{preset}_{config.max_size}_{seed}"
+            row, pictures = quality_row(name, config, number, device, runs and runs/folder)
             results["rows"].append(key | row)
             if (preset, seed) == min((key for key in configs if key[0] == preset), key=lambda each: each[1]):
                 captions = ["photograph", "reconstruction"] + ["sample"]*(len(pictures) - 3) + ["start scale 1"]
-                save_image(images_grid(pictures, captions, height=110),
-                           out.with_suffix("")/f"{Path(name).stem}_{preset}.jpg")
+                save_image(images_grid(pictures, captions, 4, max(110, pictures[0].shape[-2])),
+                           out.with_suffix("")/f"{Path(name).stem}_{preset}_{config.max_size}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
 # %% ../nbs/practice/27_bench.ipynb #765d3aba

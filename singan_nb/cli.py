@@ -344,18 +344,20 @@ def quality(
     seeds:str = typer.Option("0,1,2", help="With commas."),
     number:int = typer.Option(50, "-n", "--number", help="Samples measured."),
     iters:Optional[int] = typer.Option(None, help="Iterations of each scale, for a trial; the preset's by default."),
+    max_size:Optional[int] = typer.Option(None, help="Longer side in pixels; the preset's by default."),
+    runs:Optional[Path] = typer.Option(None, help="Folder of the trainings, so that a stopped one goes on."),
     device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
 ):
     "Train and measure photographs × presets × seeds; goes on with the results file that is there."
     if out.suffix != ".json": raise SinGANError(f"--out {out} must end in .json")
     if number < 2: raise SinGANError(f"-n {number} is too few; diversity needs at least 2 samples")
     names = _listed(photographs) if photographs else [photo.name for photo in bundled_images()]
-    given = {} if iters is None else dict(iters=iters)
+    given = {name: value for name, value in (("iters", iters), ("max_size", max_size)) if value is not None}
     configs = {(preset, seed): Config.preset(preset, seed=seed, **given)
                for preset in _listed(presets) for seed in _listed(seeds, int)}
     for name in names: load_image(name)
     results = open_results(out, machine_name(pick_device(device)))
-    measure_all(out, results, names, configs, number, device)
+    measure_all(out, results, names, configs, number, device, runs)
     print(f"{len(results['rows'])} measurements in {out}")
 
 # %% ../nbs/practice/22_scripts.ipynb #798231a5

@@ -127,8 +127,8 @@ def test_quality_writes_what_it_measured(results):
         assert start_0["sifid"]["count"] == 3
         assert start_0["worst_sifid"] >= start_0["sifid"]["mean"]
     assert kept["rows"][0]["starts"] != kept["rows"][1]["starts"]
-    assert [path.name for path in results.with_suffix("").iterdir()] == ["dunes_class.jpg"]
-    assert load_image(results.with_suffix("")/"dunes_class.jpg").shape[-1] > 700
+    assert [path.name for path in results.with_suffix("").iterdir()] == ["dunes_class_250.jpg"]
+    assert load_image(results.with_suffix("")/"dunes_class_250.jpg").shape[-1] > 700
 
 
 def test_quality_repeats_the_measurement(results, tmp_path):
@@ -145,6 +145,22 @@ def test_quality_goes_on_where_it_was(results, monkeypatch, capsys):
     assert trained == [] and results.read_text() == before
     assert run_command(QUALITY + ["--out", str(results), "--seeds", "1,2"]) == 0
     assert trained == [2] and [row["seed"] for row in json.loads(results.read_text())["rows"]] == [0, 1, 2]
+
+
+def test_quality_trains_at_another_size_in_folders_that_resume(tmp_path, monkeypatch):
+    "With --runs a training lies in a folder, and a repeated command goes on there; the numbers stay."
+    small = QUALITY + ["--seeds", "0", "--max-size", "40"]
+    assert run_command(small + ["--out", str(tmp_path/"a.json")]) == 0
+    assert run_command(small + ["--out", str(tmp_path/"b.json"), "--runs", str(tmp_path/"runs")]) == 0
+    assert [path.name for path in (tmp_path/"runs").iterdir()] == ["dunes_class_40_0"]
+    monkeypatch.setattr(bench, "train", lambda *given, **rest: train(*given, **rest | dict(callbacks=[NoTraining()])))
+    assert run_command(small + ["--out", str(tmp_path/"c.json"), "--runs", str(tmp_path/"runs")]) == 0
+    a, b, c = ({**json.loads((tmp_path/f"{name}.json").read_text())["rows"][0], "seconds": 0} for name in "abc")
+    assert a == b == c and (a["max_size"], a["width"]) == (40, 40)
+
+
+class NoTraining:
+    def on_iteration(self, watch): raise AssertionError("this was trained before")
 
 
 def test_quality_keeps_what_was_measured_before_a_failure(results, tmp_path, monkeypatch):

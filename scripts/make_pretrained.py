@@ -14,7 +14,8 @@ from singan_nb.all import Config, bundled_images, evaluate, frame, load_image, r
 from singan_nb.models import PRETRAINED
 
 OPTIONS = dict(iters=300)               # beside the preset `fast`
-EXCEPTIONS = {"autumn": dict(z_star="fixed")}   # with a redrawn z* its tree is not reconstructed
+# Pictures of a few large things keep their layout with a coarsest scale of which one window sees most of the height.
+EXCEPTIONS = {name: dict(z_star="fixed", min_size=15) for name in ("autumn", "boats")}
 
 
 def settings(name, max_size=250, **overrides):

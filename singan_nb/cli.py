@@ -54,7 +54,9 @@ def train_command(
     out:Path = typer.Option(help="Folder for the run."),
     preset:Optional[str] = typer.Option(None, help="class (the quickest), fast (the default on a CPU), gpu (the default on a GPU) or paper."),
     max_size:Optional[int] = typer.Option(None, help="Longer side of the finest scale, in pixels."),
+    min_size:Optional[int] = typer.Option(None, help="Shorter side of the coarsest scale: smaller keeps more of the layout."),
     iters:Optional[int] = typer.Option(None, help="Iterations of each scale."),
+    z_star:Optional[str] = typer.Option(None, help="Noise of the reconstruction: redraw, or fixed, which keeps more of the layout."),
     seed:Optional[int] = typer.Option(None, help="Seed of everything random."),
     device:str = typer.Option("auto", help="auto, cpu, cuda or mps."),
     precision:Optional[str] = typer.Option(None, help="auto, fp32, tf32 or bf16."),
@@ -62,7 +64,7 @@ def train_command(
     save_every:float = typer.Option(30., help="Seconds between checkpoints."),
 ):
     "Train a model on one photograph."
-    given = dict(max_size=max_size, iters=iters, seed=seed, precision=precision)
+    given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
     before = read_config(out) if resume and preset is None else None
     begin = before or Config.preset(preset or default_preset(device))
     config = replace(begin, **{name: value for name, value in given.items() if value is not None})
@@ -85,7 +87,9 @@ def train_many_command(
     out:Path = typer.Option(help="Folder for the runs, one for each picture, and summary.csv."),
     preset:Optional[str] = typer.Option(None, help="class, fast, gpu or paper; by default what suits the device."),
     max_size:Optional[int] = typer.Option(None, help="Longer side of the finest scale, in pixels."),
+    min_size:Optional[int] = typer.Option(None, help="Shorter side of the coarsest scale: smaller keeps more of the layout."),
     iters:Optional[int] = typer.Option(None, help="Iterations of each scale."),
+    z_star:Optional[str] = typer.Option(None, help="Noise of the reconstruction: redraw, or fixed, which keeps more of the layout."),
     seed:Optional[int] = typer.Option(None, help="Seed of everything random."),
     device:str = typer.Option("auto", help="auto, cpu, cuda (one GPU to a process) or mps."),
     precision:Optional[str] = typer.Option(None, help="auto, fp32, tf32 or bf16."),
@@ -95,7 +99,7 @@ def train_many_command(
     save_every:float = typer.Option(30., help="Seconds between checkpoints."),
 ):
     "Train a model on each picture of a folder; the same command again does what is left."
-    given = dict(max_size=max_size, iters=iters, seed=seed, precision=precision)
+    given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
     config = Config.preset(preset or default_preset(device), **{name: value for name, value in given.items() if value is not None})
     rows = train_many(places, out, config, device, backend, address, jobs, save_every)
     for row in rows: print(f"{row['name']:20} {_outcome(row)}")

@@ -705,7 +705,7 @@ def training_command(
     device:str="auto", # where it was trained
 ) -> str: # of the shell, or of Python where the command has no option for a field
     "What to type to train the same again; RUN stands for a new folder."
-    options = {name: getattr(config, name) for name in ("max_size", "iters", "seed", "precision")}
+    options = {name: getattr(config, name) for name in ("max_size", "min_size", "iters", "z_star", "seed", "precision")}
     lines = []
     for name in PRESETS:
         preset = Config.preset(name)

@@ -92,7 +92,7 @@ def test_bad_images(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("options, words", [
-    (["--iters", 0], "iters=0"), (["--max-size", -5], "max_size=-5"), (["--max-size", 20], "min_size"), (["--iters", "many"], "many"), (["--preset", "quick"], "paper, fast, class"),
+    (["--iters", 0], "iters=0"), (["--max-size", -5], "max_size=-5"), (["--max-size", 20], "min_size"), (["--iters", "many"], "many"), (["--min-size", 9], "receptive field"), (["--z-star", "free"], "redraw, fixed"), (["--preset", "quick"], "paper, fast, class"),
     (["--device", "cuda:42"], "is not there"), (["--device", "abacus"], "is not there"), (["--precision", "fp8"], "auto, fp32, tf32, bf16"), (["--nonsense"], "nonsense")])
 def test_bad_options(tmp_path, capsys, options, words):
     assert words in one_line(capsys, ["train", "dunes", "--out", tmp_path/"run", *options])

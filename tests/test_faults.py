@@ -232,11 +232,11 @@ def test_other_thread_counts_agree_closely(trained_in_processes):
 
 def test_a_model_knows_what_made_it(tmp_path, capsys):
     "The command that info prints makes the same model, bit for bit."
-    assert run_command(["train", "dunes", "--out", str(tmp_path/"a"), *OPTIONS, "--iters", "3", "--seed", "5"]) == 0
+    assert run_command(["train", "dunes", "--out", str(tmp_path/"a"), *OPTIONS, "--iters", "3", "--seed", "5", "--min-size", "15", "--z-star", "fixed"]) == 0
     capsys.readouterr()
     assert run_command(["info", str(tmp_path/"a"), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)["record"]
-    assert record["config"]["seed"] == 5 and {"torch", "singan_nb", "numpy", "python", "precision", "device"} <= record.keys()
+    assert (record["config"]["seed"], record["config"]["min_size"], record["config"]["z_star"]) == (5, 15, "fixed") and {"torch", "singan_nb", "numpy", "python", "precision", "device"} <= record.keys()
     assert run_command(["info", str(tmp_path/"a")]) == 0 and f"command: {record['command']}" in capsys.readouterr().out
     words = record["command"].replace("RUN", str(tmp_path/"b")).split()
     assert words[0] == "singan" and run_command(words[1:]) == 0

@@ -24,13 +24,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .animate import ANIMATE_SHARE, animate, save_animation
-from .edit import copy_part, move_part, region
+from .edit import EDIT_SHARE, copy_part, move_part, region
 from .engine import FastTrainer
 from .harmonize import paste
 from .images import (Picture, SinGANError, atomic_write, check_image, images_grid, load_image, resize,
                               save_image, to_pixels, to_tensor)
 from .models import SinGAN, enlarge, pretrained_models, seeded, white_noise
-from .paint import paint_to_image, palette, recolour
+from .paint import PAINT_SHARE, paint_to_image, palette, recolour
 from .pyramid import build_pyramid, draw_windows, patch_box, receptive_field, schedule
 from .sampling import check_mask, in_tiles, inject_masked, sample, sample_noises, scale_at, soft_mask
 from .superres import enlarge_by_passes, plan_enlargement, superres_config
@@ -248,7 +248,7 @@ def slider(
     "A slider that asks when it is let go; its value can also be typed."
     kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
     return kind(value, min=low, max=high, step=step, description=name, continuous_update=False,
-                style=dict(description_width="9em"), layout=dict(width="24em"))
+                style=dict(description_width="10em"), layout=dict(width="25em"))
 
 def number(
     name:str, # that stands beside it
@@ -833,7 +833,7 @@ class PaintController(Controller):
         self.photograph = enlarge(self.model.image, self.size)
         self.palette = palette(self.photograph, colours)
         self.background = to_tensor(to_pixels(recolour(self.photograph, self.palette)))      # in whole levels
-        super().__init__(inputs, drawing="", scale=1, seed=0, quantize=False)
+        super().__init__(inputs, drawing="", scale=scale_at(self.model, PAINT_SHARE), seed=0, quantize=False)
 
     def show(self, state, check):
         "The drawing beside what it becomes."
@@ -858,7 +858,7 @@ def explore_paint(
     canvas = Canvas(size=list(control.size), background=data_url(control.background), name="drawing",
                     palette=[colour_name(colour) for colour in control.palette])
     upload = widgets.FileUpload(accept="image/*", description="Upload a drawing", layout=dict(width="14em"))
-    controls = dict(scale=slider("scale", 1, 1, len(control.model.scales) - 1), seed=slider("seed", 0, 0, 20),
+    controls = dict(scale=slider("scale", control.state["scale"], 1, len(control.model.scales) - 1), seed=slider("seed", 0, 0, 20),
                     quantize=check_box("quantize (slow)", False))
     explorer = Explorer(control, controls, 225, dict(drawing=canvas), [upload])
     def take(change):
@@ -912,7 +912,7 @@ class EditController(Controller):
         self.size = self.model.sizes[-1]
         self.photograph = to_tensor(to_pixels(enlarge(self.model.image, self.size)))
         super().__init__(inputs, kind="copy", top=35, left=60, height=40, width=25, to_top=40, to_left=15,
-                         scale=min(3, len(self.model.scales) - 1), grow=5, feather=4, seed=0, drawing="")
+                         scale=scale_at(self.model, EDIT_SHARE), grow=5, feather=4, seed=0, drawing="")
 
     def edited(self, state):
         "The edited photograph, in whole grey levels, and its mask."

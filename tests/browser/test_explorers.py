@@ -180,6 +180,7 @@ def strokes(page, canvas):
 
 def test_paint(page):
     tool, reference = Tool(page, "paint"), explore.PaintController({"model": "dunes"})
+    k = reference.defaults["scale"]
     tool.check(reference)
     canvas = tool.root.locator("canvas[tabindex='0'][data-ready=true]")
     canvas.wait_for()
@@ -190,7 +191,7 @@ def test_paint(page):
     painted = content()
     assert painted != before
     tool.check(reference, drawing=painted)
-    tool.press("scale", times=2); tool.says("scale 3"); tool.check(reference, scale=3)
+    tool.press("scale"); tool.says(f"scale {k + 1}"); tool.check(reference, scale=k + 1)
     count = tool.request                                                         # and by the keyboard
     canvas.focus(); page.keyboard.press("Space")
     for _ in range(3): page.keyboard.press("Shift+ArrowLeft")
@@ -202,7 +203,7 @@ def test_paint(page):
     page.keyboard.press("u"); tool.settled(count)
     assert content() == painted
     tool.check(reference, drawing=painted)
-    tool.reset("scale 1 of"); tool.check(reference, **reference.defaults)
+    tool.reset(f"scale {k} of"); tool.check(reference, **reference.defaults)
     assert content() == before
 
 

@@ -86,7 +86,7 @@ def painting() -> str:
     pen.polygon([(0, 150), (0, 95), (120, 120), (240, 80), (240, 150)], (196, 140, 40))
     for x in range(15, 240, 30): pen.line([(x, 140), (x + 16, 45 + x % 7*6)], (120, 70, 15), 4)
     save_image(to_tensor(np.asarray(picture)), "drawing.png")
-    line = "paint dunes drawing.png --scale 1 --out painted.png"
+    line = "paint dunes drawing.png --out painted.png"
     singan(line)
     return figure("paint", [load_image("drawing.png"), load_image("painted.png")], ["drawing.png", "painted.png"],
                   "A drawing of sky, sea, sand and blades in flat colours, and the same with the texture of the dunes", commands(f"singan {line}"))
@@ -95,7 +95,7 @@ def painting() -> str:
 def editing() -> str:
     edited, mask = copy_part(load_pretrained("dunes").image, (.3, .35, .35, .25), to=(.12, .6))
     save_image(edited, "edited.png"); save_image(mask.expand(1, 3, -1, -1)*2 - 1, "mask.png")
-    line = "edit dunes edited.png mask.png --scale 2 --out mended.png"
+    line = "edit dunes edited.png mask.png --out mended.png"
     singan(line)
     return figure("edit", [load_image(f"{name}.png") for name in ("edited", "mask", "mended")], ["edited.png", "mask.png", "mended.png"],
                   "Grass copied into the sky with hard edges, the mask of the copy, and the result in which it has grown together with its surroundings",
@@ -110,7 +110,7 @@ def harmonizing() -> str:
     outline = torch.from_numpy(np.array(outline)).float()[None, None]/255
     composite, mask = paste(load_pretrained("autumn").image, leaves, outline, at=(.45, .28), height=.5)
     save_image(composite, "composite.png"); save_image(mask.expand(1, 3, -1, -1)*2 - 1, "mask.png")
-    line = "harmonize autumn composite.png mask.png --scale 5 --out harmonized.png"
+    line = "harmonize autumn composite.png mask.png --out harmonized.png"
     singan(line)
     return figure("harmonize", [load_image(f"{name}.png") for name in ("composite", "mask", "harmonized")], ["composite.png", "mask.png", "harmonized.png"],
                   "A photographed leaf on a painting, its mask, and the result: strokes in the colours of the painting, the outline dissolved",
@@ -120,12 +120,12 @@ def harmonizing() -> str:
 def enlarging() -> str:
     small = resize(load_image("boats"), (50, 80)).clamp(-1, 1)
     save_image(small, "small.png")
-    line = "superres small.png --factor 3 --preset fast --iters 500 --out large.png"
+    line = "superres small.png --factor 3 --preset class --out large.png"
     singan(line)
     large = load_image("large.png")
     return figure("superres", [small, resize(small, large.shape[-2:]).clamp(-1, 1), large], ["small.png", "bicubic", "large.png"],
                   "Boats of 80 pixels: with visible pixels, enlarged smoothly, and enlarged with sharper edges",
-                  "Half a minute of training; the default of 2000 iterations a scale takes longer.\n\n" + commands(f"singan {line}"))
+                  "Some minutes of training.\n\n" + commands(f"singan {line}"))
 
 
 def retargeting() -> str:
@@ -138,7 +138,7 @@ def retargeting() -> str:
 
 
 def animation() -> str:
-    line = "animate lake --start-scale 2 --frames 40 --loop --out lake.webp"
+    line = "animate lake --frames 40 --loop --out lake.webp"
     singan(line)
     (PICTURES/"lake.webp").write_bytes(Path("lake.webp").read_bytes())
     return ("<details><summary>Play the animation</summary>\n\n![A lake whose ripples and clouds move; it ends as it began](images/gallery/lake.webp)\n\n</details>\n\n"

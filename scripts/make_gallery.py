@@ -98,7 +98,7 @@ def editing() -> str:
     line = "edit dunes edited.png mask.png --out mended.png"
     singan(line)
     return figure("edit", [load_image(f"{name}.png") for name in ("edited", "mask", "mended")], ["edited.png", "mask.png", "mended.png"],
-                  "Grass copied into the sky with hard edges, the mask of the copy, and the result in which it has grown together with its surroundings",
+                  "Grass copied into the sky with hard edges, the mask of the copy, and the result: the grass has grown into the slope, a bluish patch of the copied sea is left in the sky",
                   "The edit is `copy_part(image, (.3, .35, .35, .25), to=(.12, .6))`.\n\n" + commands(f"singan {line}"))
 
 

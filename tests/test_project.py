@@ -87,9 +87,9 @@ def test_the_readme_s_commands_run(tmp_path, monkeypatch):
     from singan_nb.cli import run_command
     block = re.search(r"## On the command line\n\n((?:    .*\n)+)", (ROOT/"README.md").read_text()).group(1)
     commands = [line.split("#")[0].split() for line in block.strip().splitlines()]
-    assert len(commands) == 5 and all(words[0] == "singan" for words in commands)
+    assert len(commands) == 6 and all(words[0] == "singan" for words in commands)
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT/"singan_nb"/"photographs"/"boats.jpg", "photo.jpg")
+    for name in ("photo.jpg", "boats.jpg"): shutil.copy(ROOT/"singan_nb"/"photographs"/"boats.jpg", name)
     for _, *words in commands: assert run_command(words + (["--iters", "2"] if words[0] == "train" else [])) == 0
     assert len(list(Path("samples").iterdir())) == 8
 

@@ -23,7 +23,7 @@ SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
 BLOB = f"{SETTINGS['DEFAULT']['git_url']}/blob/{SETTINGS['DEFAULT']['branch']}"
 PAGES = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "CODE_OF_CONDUCT.md": "conduct"}
 MODELS = ("dunes", "boats", "forest", "lake")                     # of "Try it"
-PAGE_LIMIT, SITE_LIMIT = 2, 20                                   # MB of a page with its pictures, and of all together
+PAGE_LIMIT, SITE_LIMIT = 2, 30                                   # MB of a page with its pictures, and of all together
 
 
 # ---------------------------------------------------------------- before: the sources

@@ -80,7 +80,7 @@ def test_the_readme_s_example_runs(tmp_path, monkeypatch):
     assert example in (ROOT/"README.md").read_text()
     (tmp_path/"images").mkdir(); monkeypatch.chdir(tmp_path)
     exec(example, {})
-    assert (tmp_path/"images"/"samples.png").exists() and (tmp_path/"images"/"panorama.png").exists()
+    assert (tmp_path/"images"/"samples.jpg").exists() and (tmp_path/"images"/"panorama.jpg").exists()
 
 
 def test_the_readme_s_commands_run(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from singan_nb.all import Config, FastTrainer, ScaleTrainer, bench_table, pace, peak_memory, reset_peak
+from singan_nb.all import Config, FastTrainer, ScaleTrainer, bench_table, pace
 
 
 def test_bench_measures_resumes_and_prints(singan, tmp_path):

@@ -209,6 +209,7 @@ def test_paint(page):
 
 def test_edit(page):
     tool, reference = Tool(page, "edit"), explore.EditController({"model": "dunes"})
+    k = reference.defaults["scale"]
     tool.check(reference)
     tool.choose("what to do", "move"); tool.says("move"); tool.check(reference, kind="move")
     canvas = tool.root.locator("canvas[tabindex='0'][data-ready=true]")
@@ -217,7 +218,7 @@ def test_edit(page):
     expect(tool.root.get_by_role("textbox", name="width, %, typed", exact=True)).to_have_text("30")
     tool.says("move"); page.wait_for_timeout(1000); tool.settled()
     tool.check(reference, top=30, left=30, height=20, width=30)
-    tool.press("scale", times=1); tool.says("scale 4"); tool.check(reference, scale=4)
+    tool.press("scale", times=1); tool.says(f"scale {k + 1}"); tool.check(reference, scale=k + 1)
     tool.keep()
     count = tool.request
     last = tool.shown
@@ -226,7 +227,7 @@ def test_edit(page):
     count = tool.request
     tool.root.get_by_role("button", name="colour 1").click(); strokes(page, canvas); tool.settled(count)
     tool.check(reference, kind="draw", drawing=canvas.evaluate("e => e.toDataURL('image/png')"))
-    tool.reset("copy, enters at scale 3"); page.wait_for_timeout(1000); tool.settled()
+    tool.reset(f"copy, enters at scale {k}"); page.wait_for_timeout(1000); tool.settled()
     tool.check(reference, **reference.defaults)
 
 

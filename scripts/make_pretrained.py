@@ -13,14 +13,13 @@ import torch
 from singan_nb.all import Config, bundled_images, evaluate, frame, load_image, rmse, sample, train
 from singan_nb.models import PRETRAINED
 
-OPTIONS = dict(iters=300)               # beside the preset `fast`
 # Pictures of a few large things keep their layout with a coarsest scale of which one window sees most of the height.
 EXCEPTIONS = {name: dict(z_star="fixed", min_size=15) for name in ("autumn", "boats")}
 
 
 def settings(name, max_size=250, **overrides):
     "The Config that a pretrained model is trained with."
-    return Config.preset("fast", **{"max_size": max_size, **OPTIONS, **EXCEPTIONS.get(name, {}), **overrides})
+    return Config.preset("fast", **{"max_size": max_size, **EXCEPTIONS.get(name, {}), **overrides})
 
 
 def quality(model, number=50):

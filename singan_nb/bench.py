@@ -93,12 +93,10 @@ def open_results(
 # %% ../nbs/practice/27_bench.ipynb #5bf74019
 def measure_all(out, results, names, configs, number, device, runs=None):
     "Measure the combinations that the results do not hold yet, and write the file after each."
-    fields = "photograph", "preset", "seed", "iters", "max_size", "number"
-    done = {tuple(row.get(field) for field in fields) for row in results["rows"]}
     for (preset, seed), config in configs.items():
         for name in names:
             key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, max_size=config.max_size, number=number)
-            if tuple(key.values()) in done: continue
+            if any(key.items() <= row.items() for row in results["rows"]): continue
             print(f"{name}, preset {preset}, {config.max_size} px, seed {seed}", flush=True)
             folder = f"{Path(name).stem}_{preset}_{config.max_size}_{seed}"
             row, pictures = quality_row(name, config, number, device, runs and runs/folder)

@@ -48,6 +48,10 @@ def images():
     for photo in bundled_images(): print(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
 # %% ../nbs/practice/22_scripts.ipynb #681b075f
+def _given(**options):
+    "The options that were given: a hyperparameter that was not keeps its preset's value."
+    return {name: value for name, value in options.items() if value is not None}
+
 @app.command("train")
 def train_command(
     image:str = typer.Argument(help="A picture file, or the name of a bundled photograph."),
@@ -64,10 +68,10 @@ def train_command(
     save_every:float = typer.Option(30., help="Seconds between checkpoints."),
 ):
     "Train a model on one photograph."
-    given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
+    given = _given(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
     before = read_config(out) if resume and preset is None else None
     begin = before or Config.preset(preset or default_preset(device))
-    config = replace(begin, **{name: value for name, value in given.items() if value is not None})
+    config = replace(begin, **given)
     photograph = load_image(image)
     sizes = schedule(photograph.shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
     (h, w), (fine_h, fine_w) = photograph.shape[-2:], sizes[-1]
@@ -99,8 +103,8 @@ def train_many_command(
     save_every:float = typer.Option(30., help="Seconds between checkpoints."),
 ):
     "Train a model on each picture of a folder; the same command again does what is left."
-    given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
-    config = Config.preset(preset or default_preset(device), **{name: value for name, value in given.items() if value is not None})
+    given = _given(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
+    config = Config.preset(preset or default_preset(device), **given)
     rows = train_many(places, out, config, device, backend, address, jobs, save_every)
     for row in rows: print(f"{row['name']:20} {_outcome(row)}")
     failed = sum(row["status"] == "failed" for row in rows)
@@ -356,7 +360,7 @@ def quality(
     if out.suffix != ".json": raise SinGANError(f"--out {out} must end in .json")
     if number < 2: raise SinGANError(f"-n {number} is too few; diversity needs at least 2 samples")
     names = _listed(photographs) if photographs else [photo.name for photo in bundled_images()]
-    given = {name: value for name, value in (("iters", iters), ("max_size", max_size)) if value is not None}
+    given = _given(iters=iters, max_size=max_size)
     configs = {(preset, seed): Config.preset(preset, seed=seed, **given)
                for preset in _listed(presets) for seed in _listed(seeds, int)}
     for name in names: load_image(name)
@@ -379,7 +383,7 @@ def bench(
 ):
     "Time, memory and quality of training and sampling on this machine."
     if out.suffix != ".json": raise SinGANError(f"--out {out} must end in .json")
-    names, given = _listed(photographs), {} if iters is None else dict(iters=iters)
+    names, given = _listed(photographs), _given(iters=iters)
     configs = [(preset, Config.preset(preset, max_size=size, seed=seed, **given)) for preset in _listed(presets)
                for size in _listed(sizes, int) for seed in _listed(seeds, int)]
     for name in names: load_image(name)

@@ -174,7 +174,7 @@ def window_corner(
     window:tuple, # (h, w)
     generator:torch.Generator, # on the CPU
 ) -> tuple: # (y, x), upper left corner
-    "A random place; half a window may hang over the border and is pushed back, so that borders are seen as often."
+    "A random place; half a window may hang over the border and is pushed back, so that borders are seen more often."
     places = [(side - w + w//2)*u - w//4 for side, w, u in zip(size, window, torch.rand(2, generator=generator).tolist())]
     return tuple(int(min(max(place, 0), side - w)) for place, side, w in zip(places, size, window))
 

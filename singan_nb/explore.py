@@ -656,9 +656,9 @@ def explore_animation(
 ) -> Explorer:
     "How far may the noise walk? α, β, start scale, length; frame by frame, or as a film."
     control = AnimationController({"model": model})
-    last, start = len(control.model.scales) - 1, control.state["start_scale"]
-    controls = dict(start_scale=slider("start scale", start, 0, last),
-                    alpha=slider("α, pull back", .05, 0., 1., .05), beta=slider("β, inertia", .97, 0., .99, .01),
+    last, state = len(control.model.scales) - 1, control.state
+    controls = dict(start_scale=slider("start scale", state["start_scale"], 0, last),
+                    alpha=slider("α, pull back", state["alpha"], 0., 1., .05), beta=slider("β, inertia", state["beta"], 0., .99, .01),
                     frames=slider("frames", 20, 2, 60), frame=slider("frame shown", 6, 0, 19),
                     fps=slider("frames a second", 10, 1, 25), seed=slider("seed", 0, 0, 20),
                     loop=check_box("loop", True), play=check_box("play", False))

@@ -18,7 +18,7 @@ def exported(model, tmp_path_factory):
     return path, export_onnx(model, path)
 
 
-def test_within_1e_4_of_pytorch_and_the_model_untouched(model, exported):
+def test_within_5e_4_of_pytorch_and_the_model_untouched(model, exported):
     path, worst = exported
     assert worst < 5e-4 and model.device.type == "cpu"
     about = {p.key: p.value for p in onnx.load(path).metadata_props}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['summary', 'machine_name', 'quality_row', 'open_results', 'measure_all', 'reset_peak', 'peak_memory', 'pace',
-           'sampling_pace', 'bench_row', 'bench_all', 'bench_table']
+           'sampling_pace', 'bench_row', 'bench_all', 'markdown_table', 'bench_table']
 
 # %% ../nbs/practice/27_bench.ipynb #83b86a86
 import json, platform, time
@@ -207,11 +207,17 @@ def bench_all(out, results, names, configs, budget, device, report=print):
             results["rows"].append(bench_row(name, preset, config, budget, device))
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
+def markdown_table(
+    head:list, # of str, the names of the columns
+    lines:list, # of lists of str, as long as the head
+) -> str:
+    "A table in Markdown."
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"]*len(head), *lines])
+
 def bench_table(rows:list) -> str: # Markdown
     "The rows of a results file as a table."
     head = ["photograph", "preset", "size", "seed", "time", "CPU time", "it/s, finest", "memory", "SIFID", "SWD", "diversity", "50 samples"]
-    lines = [head, ["---"]*len(head)]
-    number = lambda row, name, digits: f"{row[name]:.{digits}f}" if name in row else "-"
+    lines, number = [], lambda row, name, digits: f"{row[name]:.{digits}f}" if name in row else "-"
     for row in rows:
         speed = row["pace"]
         seconds = f"{row['seconds']:.0f} s" if "seconds" in row else f"about {speed['expected']:.0f} s"
@@ -220,4 +226,4 @@ def bench_table(rows:list) -> str: # Markdown
                       seconds, number(row, "cpu_seconds", 0), f"{1e3/speed['milliseconds'][-1]:.1f}", f"{memory:.0f} MB" if memory else "-",
                       number(row, "sifid", 2), number(row, "swd", 4), number(row, "diversity", 2),
                       f"{row['sampling']['seconds']:.2f} s" if "sampling" in row else "-"])
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown_table(head, lines)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from .images import SinGANError, check_image, resize
+from .losses import steepness
 from .models import SinGAN, seeded, white_noise
 from .sampling import in_tiles
 from .training import Config, train
@@ -123,6 +124,4 @@ def sharpness(
     image:torch.Tensor, # (1, 3, H, W)
 ) -> float: # mean difference of neighbouring pixels' brightness, in grey levels
     "Gradient statistics in one number: how much happens from pixel to pixel."
-    grey = image.detach().float().mean(1)
-    across, down = (grey[..., 1:] - grey[..., :-1]).abs(), (grey[..., 1:, :] - grey[..., :-1, :]).abs()
-    return (across.mean() + down.mean()).item()/2*127.5
+    return steepness(image.mean(1, keepdim=True))*127.5

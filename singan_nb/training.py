@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from . import __version__
 from .engine import FastTrainer, window_size
 from .images import SinGANError, atomic_write, check_image, images_grid, load_image, save_image
+from .losses import tune_noise
 from .models import (CRITIC_BORDERS, RECONSTRUCTIONS, Critic, Generator, SinGAN, read_tensors, seeded,
                               write_tensors)
 from .pyramid import build_pyramid, schedule
@@ -48,10 +49,11 @@ class Config:
     lr:float = 5e-4               # learning rate of Adam, a tenth of it after 80 % of the iterations
     betas:tuple = (.5, .999)      # of Adam
     gp_weight:float = .1          # λ, weight of the gradient penalty
-    gp_every:int = 1              # penalty in every how-manieth critic step, with as many times the weight
+    gp_every:int = 1              # penalty in one critic step of so many, with as many times the weight
     penalty:str = "pixel"         # gradient norm per "pixel" (the code) or per "sample" (the formula)
     rec_weight:float = 10.        # α, weight of the reconstruction
     noise_weight:float = .1       # w, noise amplitude per RMSE of the reconstruction
+    tune_noise:bool = False       # at the end, give fine scales the noise that makes samples as steep as the photograph?
     z_star:str = "redraw"         # reconstruction noise: "redraw" each iteration (the code) or "fixed" (the paper)
     coarse_noise:str = "grey"     # noise of the coarsest scale: "grey" (the code) or "rgb" (the paper)
     reconstruction:str = "image"  # what G(0, x) means: "image", "literal" or "zero_image", see the lesson on losses
@@ -101,7 +103,7 @@ RANGES = {
     "crop": (16, 4096), "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
 CHOICES = {"penalty": ("pixel", "sample"), "z_star": ("redraw", "fixed"), "coarse_noise": ("grey", "rgb"),
            "reconstruction": tuple(RECONSTRUCTIONS), "critic_border": tuple(CRITIC_BORDERS), "precision": ("auto", "fp32", "tf32", "bf16")}
-LIGHT = dict(gp_every=4, rec_weight=100., crop=64, max_width=32, critic_border="zero")      # what a CPU can carry
+LIGHT = dict(gp_every=4, rec_weight=100., crop=64, max_width=32, critic_border="zero", tune_noise=True)      # for a CPU
 PRESETS = {
     "paper": {},
     "fast": dict(iters=300, **LIGHT),
@@ -118,7 +120,9 @@ def _check_fields(config):
     for name, choices in CHOICES.items():
         value = getattr(config, name)
         if value not in choices: raise ConfigError(f"{name}={value!r} is unknown; it must be one of {', '.join(choices)}")
-    if not isinstance(config.critic_norm, bool): raise ConfigError(f"critic_norm={config.critic_norm!r} must be True or False")
+    for name in ("critic_norm", "tune_noise"):
+        value = getattr(config, name)
+        if not isinstance(value, bool): raise ConfigError(f"{name}={value!r} must be True or False")
     if not isinstance(config.betas, tuple) or len(config.betas) != 2 or not all(0 <= b < 1 for b in config.betas):
         raise ConfigError(f"betas={config.betas!r} is out of range; it must be two numbers of at least 0 and below 1")
 
@@ -683,6 +687,9 @@ def _train_scale(watch, run, callbacks, save_every):
     if trainer.iteration: watch.model.scales.append(trainer.frozen())
     watch.model.record = _record(watch, time.monotonic() - begin)
     if watch.stopped and trainer.iteration < trainer.iters: return
+    if watch.config.tune_noise and watch.scale == len(watch.sizes) - 1:
+        random = seeded(watch.config.seed, "gain", device=watch.model.device)
+        watch.model.record["noise_gain"] = round(tune_noise(watch.model, random), 3)
     if run: run.save_model(watch)
     _tell(callbacks, "on_scale_end", watch)
 

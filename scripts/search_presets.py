@@ -35,6 +35,8 @@ VARIANTS = {
     "coarsest of 15 pixels and z* fixed": dict(min_size=15, z_star="fixed"),
     "coarsest of 20 pixels and z* fixed": dict(min_size=20, z_star="fixed"),
     "alpha 10": dict(rec_weight=10.),
+    "noise not tuned": dict(tune_noise=False),
+    "noise weight 0.3, not tuned": dict(noise_weight=.3, tune_noise=False),
     "no critic norm": dict(critic_norm=False),
     "learning rate 1e-3": dict(lr=1e-3),
     "factor 0.65": dict(scale_factor=.65),

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import torch
 
 from .images import SinGANError, check_image, resize
-from .losses import steepness
 from .models import SinGAN, seeded, white_noise
 from .sampling import in_tiles
 from .training import Config, train
@@ -93,11 +92,11 @@ def enlarge_by_passes(
 def superres_config(
     size:tuple, # (H, W) of the photograph
     plan:Plan,
-    config:Config=None, # everything else; the paper's by default
+    config:Config=None, # everything else but the noise's tuning, which is for samples; the paper's by default
 ) -> Config:
     "A training for super-resolution: the plan's pyramid and a reconstruction weight of 100 (paper, section 4)."
     return replace(config or Config(), max_size=max(SMALLEST, max(size)), min_size=plan.min_size,
-                   scale_factor=plan.scale_factor, rec_weight=100.)
+                   scale_factor=plan.scale_factor, rec_weight=100., tune_noise=False)
 
 # %% ../nbs/applications/13_superres.ipynb #27d5292c
 def super_resolve(
@@ -124,4 +123,6 @@ def sharpness(
     image:torch.Tensor, # (1, 3, H, W)
 ) -> float: # mean difference of neighbouring pixels' brightness, in grey levels
     "Gradient statistics in one number: how much happens from pixel to pixel."
-    return steepness(image.mean(1, keepdim=True))*127.5
+    grey = image.detach().float().mean(1)
+    across, down = (grey[..., 1:] - grey[..., :-1]).abs(), (grey[..., 1:, :] - grey[..., :-1, :]).abs()
+    return (across.mean() + down.mean()).item()/2*127.5

@@ -53,7 +53,7 @@ class Config:
     penalty:str = "pixel"         # gradient norm per "pixel" (the code) or per "sample" (the formula)
     rec_weight:float = 10.        # α, weight of the reconstruction
     noise_weight:float = .1       # w, noise amplitude per RMSE of the reconstruction
-    tune_noise:bool = False       # at the end, give fine scales the noise that makes samples as steep as the photograph?
+    tune_noise:bool = False       # at the end, give fine scales the noise whose samples have edges like the photograph's?
     z_star:str = "redraw"         # reconstruction noise: "redraw" each iteration (the code) or "fixed" (the paper)
     coarse_noise:str = "grey"     # noise of the coarsest scale: "grey" (the code) or "rgb" (the paper)
     reconstruction:str = "image"  # what G(0, x) means: "image", "literal" or "zero_image", see the lesson on losses
@@ -666,11 +666,12 @@ def plan_training(
         seconds = left*_seconds_per_unit(config, sizes[-1], device)
     return Plan(sizes, config.iters, device, seconds, _memory(config, sizes, device))
 
-# %% ../nbs/lessons/08_training.ipynb #b05ebfae
+# %% ../nbs/lessons/08_training.ipynb #372d86ee
 def _tell(callbacks, event, watch):
     "Call the method of that name of each callback that has one."
     for callback in callbacks: getattr(callback, event, lambda watch: None)(watch)
 
+# %% ../nbs/lessons/08_training.ipynb #b05ebfae
 def _train_scale(watch, run, callbacks, save_every):
     "Run one scale to its end, or until it is stopped, and append it to the model."
     trainer, begin, saved = watch.trainer, time.monotonic(), time.monotonic()
@@ -689,7 +690,7 @@ def _train_scale(watch, run, callbacks, save_every):
     if watch.stopped and trainer.iteration < trainer.iters: return
     if watch.config.tune_noise and watch.scale == len(watch.sizes) - 1:
         random = seeded(watch.config.seed, "gain", device=watch.model.device)
-        watch.model.record["noise_gain"] = round(tune_noise(watch.model, random), 3)
+        watch.model.record["noise_gain"] = tune_noise(watch.model, random)
     if run: run.save_model(watch)
     _tell(callbacks, "on_scale_end", watch)
 

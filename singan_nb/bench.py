@@ -98,7 +98,7 @@ def measure_all(out, results, names, configs, number, device, runs=None):
             key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, max_size=config.max_size, number=number)
             if any(key.items() <= row.items() for row in results["rows"]): continue
             print(f"{name}, preset {preset}, {config.max_size} px, seed {seed}", flush=True)
-            folder = f"{Path(name).stem}_{preset}_{config.max_size}_{seed}"
+            folder = f"{Path(name).stem}_{preset}_{config.max_size}_{config.iters}_{seed}"
             row, pictures = quality_row(name, config, number, device, runs and runs/folder)
             results["rows"].append(key | row)
             if (preset, seed) == min((key for key in configs if key[0] == preset), key=lambda each: each[1]):

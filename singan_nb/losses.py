@@ -42,7 +42,7 @@ def edge_strengths(
     grey_levels = 127.5*image.detach().float()
     across, down = grey_levels.diff(dim=-1)[..., :-1, :], grey_levels.diff(dim=-2)[..., :-1]
     strengths = (across.square() + down.square()).mean(1).sqrt().log1p().flatten().sort().values
-    return strengths[torch.linspace(0, len(strengths) - 1, number).round().long()]
+    return strengths[torch.linspace(0, len(strengths) - 1, number, dtype=torch.float64).round().long()]
 
 def edge_distance(
     a:torch.Tensor, # (N, 3, H, W) in [-1, 1]

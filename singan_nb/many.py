@@ -63,7 +63,7 @@ def _write_state(file, **state):
     with atomic_write(file) as partial: partial.write_text(json.dumps(state))
 
 def _begin(file, session):
-    "Note that a process begins with a picture: the how-manieth of this session; and the row, if there is one."
+    "Note that a process begins with a picture: its number in this session; and the row, if there is one."
     before = _read_state(file)
     if before.get("session") != session: before = {}
     if "row" in before: return 0, before["row"]

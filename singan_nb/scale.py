@@ -71,7 +71,7 @@ class Bases:
 
     @torch.no_grad()
     def __call__(self,
-        i:int, # the how-manieth image
+        i:int, # number of the image
     ) -> torch.Tensor: # (1, 3, *size)
         if not self.model.scales: return self.images
         number, k = divmod(i, self.batch)
@@ -94,7 +94,7 @@ class ScaleTrainer:
         critic_steps:int=3, generator_steps:int=3, # in one iteration
         lr:float=5e-4, betas:tuple=(.5, .999), # of Adam, both networks
         gp_weight:float=.1, # λ
-        gp_every:int=1, # penalty in every how-manieth critic step, with as many times the weight
+        gp_every:int=1, # penalty in one critic step of so many, with as many times the weight
         penalty:str="pixel", # "pixel" or "sample"
         rec_weight:float=10., # α
         noise_weight:float=.1, # w of the noise amplitude

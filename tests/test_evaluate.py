@@ -152,11 +152,14 @@ def test_quality_trains_at_another_size_in_folders_that_resume(tmp_path, monkeyp
     small = QUALITY + ["--seeds", "0", "--max-size", "40"]
     assert run_command(small + ["--out", str(tmp_path/"a.json")]) == 0
     assert run_command(small + ["--out", str(tmp_path/"b.json"), "--runs", str(tmp_path/"runs")]) == 0
-    assert [path.name for path in (tmp_path/"runs").iterdir()] == ["dunes_class_40_0"]
+    assert [path.name for path in (tmp_path/"runs").iterdir()] == ["dunes_class_40_2_0"]
     monkeypatch.setattr(bench, "train", lambda *given, **rest: train(*given, **rest | dict(callbacks=[NoTraining()])))
     assert run_command(small + ["--out", str(tmp_path/"c.json"), "--runs", str(tmp_path/"runs")]) == 0
     a, b, c = ({**json.loads((tmp_path/f"{name}.json").read_text())["rows"][0], "seconds": 0} for name in "abc")
     assert a == b == c and (a["max_size"], a["width"]) == (40, 40)
+    monkeypatch.undo()
+    other = small + ["--iters", "3", "--out", str(tmp_path/"d.json"), "--runs", str(tmp_path/"runs")]      # of its own folder
+    assert run_command(other) == 0 and len(list((tmp_path/"runs").iterdir())) == 2
 
 
 class NoTraining:

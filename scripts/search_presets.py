@@ -17,7 +17,7 @@ from singan_nb.bench import machine_name
 from singan_nb.images import atomic_write
 from singan_nb.training import LIGHT, pick_device
 
-BASE = dict(LIGHT, iters=300)           # three critic and three generator steps in an iteration
+BASE = dict(LIGHT, iters=300, tune_noise=True)           # three critic and three generator steps in an iteration
 VARIANTS = {
     "base": {},
     "official border": dict(critic_border="none"),

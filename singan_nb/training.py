@@ -103,12 +103,12 @@ RANGES = {
     "crop": (16, 4096), "rec_weight": (0, 1e6), "noise_weight": (0, 100), "seed": (-2**63, 2**64 - 1)}
 CHOICES = {"penalty": ("pixel", "sample"), "z_star": ("redraw", "fixed"), "coarse_noise": ("grey", "rgb"),
            "reconstruction": tuple(RECONSTRUCTIONS), "critic_border": tuple(CRITIC_BORDERS), "precision": ("auto", "fp32", "tf32", "bf16")}
-LIGHT = dict(gp_every=4, rec_weight=100., crop=64, max_width=32, critic_border="zero", tune_noise=True)      # for a CPU
+LIGHT = dict(gp_every=4, rec_weight=100., crop=64, max_width=32, critic_border="zero")      # what a CPU can carry
 PRESETS = {
     "paper": {},
-    "fast": dict(iters=300, **LIGHT),
+    "fast": dict(iters=300, tune_noise=True, **LIGHT),
     "class": dict(iters=400, critic_steps=1, generator_steps=1, **LIGHT),
-    "gpu": dict(LIGHT, iters=1000, crop=128, max_width=64),
+    "gpu": dict(LIGHT, iters=1000, crop=128, max_width=64, tune_noise=True),
 }
 
 

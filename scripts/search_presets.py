@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 from singan_nb.all import Config, bundled_images, evaluate, frame, images_grid, load_image, rmse, sample, save_image, train
 from singan_nb.bench import machine_name
 from singan_nb.images import atomic_write
-from singan_nb.training import LIGHT, pick_device
+from singan_nb.training import PRESETS, pick_device
 
-BASE = dict(LIGHT, iters=300, tune_noise=True)           # three critic and three generator steps in an iteration
+BASE = PRESETS["fast"]                  # three critic and three generator steps in an iteration
 VARIANTS = {
     "base": {},
     "official border": dict(critic_border="none"),

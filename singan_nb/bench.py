@@ -141,7 +141,7 @@ def pace(
     with _tf32(pick_precision(config.precision, device) == "tf32"):                   # as `train` has it
         for k, real in enumerate(reals):
             scale = scale_trainer(trainer, model, real, config)
-            warm = 4*config.gp_every + 4 if getattr(scale, "replay", None) else config.gp_every
+            warm = 2*config.gp_every + 3 if getattr(scale, "replay", None) else config.gp_every
             with using_threads(sizes[k], config.width_at(k)): times.append(_milliseconds(scale, iterations, warm))
             model.scales.append(scale.frozen())
     return dict(milliseconds=[round(t, 2) for t in times], expected=sum(times)/1e3*config.iters,

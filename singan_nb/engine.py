@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['LEAK', 'NormAct', 'NormActSlope', 'cast_weights', 'run_stack', 'track', 'score_slope', 'Frozen', 'window_size',
-           'window_corner', 'keep_memory', 'Replay', 'side_by_side', 'FastTrainer']
+           'window_corner', 'keep_memory', 'no_collection', 'Replay', 'side_by_side', 'FastTrainer']
 
 # %% ../nbs/lessons/07_fast.ipynb #a27341de
-import copy, ctypes, sys
+import copy, ctypes, gc, sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -186,41 +187,54 @@ def keep_memory():
     if hasattr(libc, "mallopt"):
         for parameter, size in ((mmap, 1 << 30), (trim, 1 << 30), (top_pad, 1 << 26)): libc.mallopt(parameter, size)
 
+# %% ../nbs/lessons/07_fast.ipynb #c0llec70
+@contextmanager
+def no_collection():
+    "Within this block Python's garbage collector does not run by itself; afterwards it is as it was."
+    before = gc.isenabled(); gc.disable()
+    try: yield
+    finally:
+        if before: gc.enable()
+
 # %% ../nbs/lessons/07_fast.ipynb #a96caf64
 class Replay:
     "Plays iterations from CUDA graphs, one for each pattern of penalties."
     def __init__(self,
-        play, # (bases, weights) -> losses
         random:torch.Generator, # on the device
-        eager:int=3, # iterations of each pattern before it is captured
+        eager:int=3, # iterations before the first capture, at least; one of each pattern is always among them
     ):
-        self.play, self.random, self.eager = play, random, eager
+        self.random, self.eager = random, eager
         self.graphs, self.seen, self.bases, self.pool, self.stream = {}, {}, None, None, torch.cuda.Stream()
 
-    def __call__(self, bases, weights):
+    def __call__(self,
+        play, # (bases, weights) -> losses
+        bases:list, # of (1, 3, H, W), one for each critic step
+        weights:list, # of the penalty in each critic step
+    ) -> torch.Tensor: # the losses
         pattern = tuple(weights)
         if self.bases is None: self.bases = [base.clone() for base in bases]
         for mine, base in zip(self.bases, bases): mine.copy_(base)
         if pattern not in self.graphs:
             self.seen[pattern] = self.seen.get(pattern, 0) + 1
-            if self.seen[pattern] <= self.eager: return self._eagerly(weights)
-            self.graphs[pattern] = self._captured(weights)
+            if self.seen[pattern] == 1 or sum(self.seen.values()) <= self.eager: return self._eagerly(play, weights)
+            self.graphs[pattern] = self._captured(play, weights)
         graph, losses = self.graphs[pattern]
         graph.replay()
         return losses.clone()
 
-    def _eagerly(self, weights):
+    def _eagerly(self, play, weights):
         "An iteration as it is, on a stream of its own, as capturing wants it."
         self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream): losses = self.play(self.bases, weights)
+        with torch.cuda.stream(self.stream): losses = play(self.bases, weights)
         torch.cuda.current_stream().wait_stream(self.stream)
         return losses
 
-    def _captured(self, weights):
+    def _captured(self, play, weights):
         "A graph of one iteration, recorded but not run, and where it will leave its losses."
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.random)
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream): losses = self.play(self.bases, weights)
+        with no_collection(), torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            losses = play(self.bases, weights)
         self.pool = self.pool or graph.pool()
         return graph, losses
 
@@ -262,7 +276,7 @@ class FastTrainer(ScaleTrainer):
         self.view, self.replay = [t.clone() for t in self._windows()], None
         if graph and self.real.is_cuda:
             self.optimizers = [_capturable(o) for o in self.optimizers]
-            self.replay = Replay(super().play, self.random)
+            self.replay = Replay(self.random)
 
     def _pad(self, image): return F.pad(image, [self.radius]*4)
     def _inner(self, image): return image[..., self.radius:-self.radius, self.radius:-self.radius]
@@ -280,7 +294,10 @@ class FastTrainer(ScaleTrainer):
         return super().step()
 
     def base(self, i): return self._cut(self._pad(self.bases(i//self.reuse)))
-    def play(self, bases, weights): return (self.replay or super().play)(bases, weights)
+
+    def play(self, bases, weights):
+        play = super().play
+        return self.replay(play, bases, weights) if self.replay else play(bases, weights)
 
     def noise(self):
         if self.window == self.size: return self._pad(super().noise())

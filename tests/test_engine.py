@@ -1,10 +1,18 @@
-"""The engine against the readable loop, and what only the engine has: windows, folded scales, large images."""
+"""The engine against the readable loop, and what only the engine has: windows, folded scales, large images, graphs."""
+import gc
+import weakref
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
+import torch.nn.functional as F
+from test_gpu import FP32, TF32, gradient_error, gradients
 
 from singan_nb.all import (Callback, Config, Critic, FastTrainer, Frozen, Generator, Scale, ScaleTrainer, SinGAN,
                            SinGANError, init_weights, load_image, seeded, train, white_noise)
-from singan_nb.engine import cast_weights, score_slope, side_by_side, window_corner, window_size
+from singan_nb import engine
+from singan_nb.engine import NormActSlope, Replay, cast_weights, score_slope, side_by_side, window_corner, window_size
 from singan_nb.pyramid import build_pyramid
 
 
@@ -177,3 +185,125 @@ def test_an_error_in_one_part_is_raised():
         with pytest.raises(ZeroDivisionError): side_by_side(lambda i: 1/i, [1, 0])
         assert side_by_side(lambda i: 1/i, [1, 2, 4]) == [1, .5, .25]
     finally: torch.set_num_threads(before)
+
+
+# ---------------------------------------------------------------- graphs, with a stand-in for CUDA
+
+class Graph:
+    "A graph that remembers how often it was replayed."
+    def __init__(self): self.replays = 0
+    def register_generator_state(self, random): pass
+    def pool(self): return "pool"
+    def replay(self): self.replays += 1
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    "Streams and graphs on the CPU; `recording` is whether a graph is being recorded. What is recorded runs, a replay does not."
+    state, stream = SimpleNamespace(recording=False), SimpleNamespace(wait_stream=lambda other: None)
+    @contextmanager
+    def graph(graph, pool, stream):
+        state.recording = True
+        try: yield
+        finally: state.recording = False
+    for name, stand_in in dict(Stream=lambda: stream, current_stream=lambda: stream, stream=lambda stream: nullcontext(), CUDAGraph=Graph,
+                               graph=graph).items(): monkeypatch.setattr(torch.cuda, name, stand_in)
+    return state
+
+
+@pytest.mark.parametrize("patterns, recorded", [(((1,),), [4]), (((1, 0), (0, 1)), [4, 5]), (((1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)), [5, 6, 7, 8])])
+def test_patterns_run_eagerly_before_they_are_recorded(cuda, patterns, recorded):
+    "At least three iterations before the first recording, and one of each pattern; then nothing runs but replays."
+    replay, played = Replay(random=None), []
+    def play(bases, weights):
+        played.append((iteration, weights, cuda.recording))
+        return torch.tensor(float(iteration))
+    for iteration in range(1, 13):
+        weights = patterns[(iteration - 1) % len(patterns)]
+        assert replay(play, [torch.zeros(1)], weights) == (iteration if iteration < recorded[0] else
+                                                           next(i for i in recorded if (i - iteration) % len(patterns) == 0))
+    assert [i for i, _, recording in played if not recording] == [*range(1, recorded[0])]
+    assert [i for i, _, recording in played if recording] == recorded
+    assert sum(graph.replays for graph, _ in replay.graphs.values()) == 13 - recorded[0]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_rests_while_a_graph_is_recorded(cuda, enabled):
+    "Freeing an older graph then would make the recording invalid. Afterwards the collector is as before, also after an error."
+    replay, seen = Replay(random=None, eager=0), []
+    def play(bases, weights):
+        seen.append((cuda.recording, gc.isenabled()))
+        if cuda.recording and len(seen) == 2: raise ZeroDivisionError
+        return torch.zeros(4)
+    (gc.enable if enabled else gc.disable)()
+    try:
+        replay(play, [torch.zeros(1)], [1])
+        with pytest.raises(ZeroDivisionError): replay(play, [torch.zeros(1)], [1])
+        assert gc.isenabled() == enabled and not replay.graphs
+        replay(play, [torch.zeros(1)], [1])
+        assert gc.isenabled() == enabled and len(replay.graphs) == 1
+    finally: gc.enable()
+    assert seen == [(False, enabled), (True, False), (True, False)]
+
+
+def test_a_trainer_and_its_graphs_are_freed_without_the_collector(cuda):
+    one = trainer(FastTrainer, (30, 40))
+    one.replay = Replay(one.random)
+    for _ in range(5): one.step()
+    held = [weakref.ref(each) for each in (one, one.replay, *(graph for graph, _ in one.replay.graphs.values()))]
+    gc.disable()
+    try:
+        del one
+        assert len(held) == 3 and all(each() is None for each in held)
+    finally: gc.enable()
+
+
+# ---------------------------------------------------------------- what tests/test_gpu.py compares, and how closely
+
+def rounded(x): # float32 with the 10 bits after the point that TF32 has
+    return ((x.detach().contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+class Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return rounded(x)
+    @staticmethod
+    def backward(ctx, slope): return slope
+
+
+class RoundSlope(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return x.clone()
+    @staticmethod
+    def backward(ctx, slope): return rounded(slope)
+
+
+def as_tf32(convolution):
+    "The factors of a convolution rounded, in both directions."
+    def tf32(x, weight, bias=None):
+        if x.dtype != torch.float32: return convolution(x, weight, bias)
+        y = RoundSlope.apply(convolution(Round.apply(x), Round.apply(weight)))
+        return y if bias is None else y + bias.view(1, -1, 1, 1)
+    return tf32
+
+
+def test_float32_meets_the_tolerance_of_the_gpu_s_test_by_far(): assert 0 < gradient_error(gradients) < FP32/20
+
+
+def test_tf32_is_seen_and_allowed(monkeypatch):
+    for name in ("conv2d", "conv_transpose2d"): monkeypatch.setattr(F, name, as_tf32(getattr(F, name)))
+    assert 5*FP32 < gradient_error(gradients, range(1, 4)) < TF32/2
+
+
+def without(index, backward=NormActSlope.backward):
+    "`NormActSlope` with one of its derivatives left out."
+    def wrong(ctx, v): return tuple(slope*0 if i == index else slope for i, slope in enumerate(backward(ctx, v)))
+    return staticmethod(wrong)
+
+
+@pytest.mark.parametrize("what, name, value", [(NormActSlope, "backward", without(1)), (NormActSlope, "backward", without(3)), (engine, "LEAK", .21)])
+def test_a_wrong_formula_is_seen(monkeypatch, what, name, value):
+    right = {seed: gradients(seed, dtype=torch.float64) for seed in (1, 2, 3)}
+    monkeypatch.setattr(what, name, value)
+    wrong = {seed: gradients(seed, dtype=torch.float64) for seed in right}
+    for seed in right: assert max(((a - b).norm()/b.norm()).item() for a, b in zip(wrong[seed], right[seed])) > 10*FP32

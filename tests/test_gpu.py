@@ -1,5 +1,7 @@
 """What must hold on a CUDA GPU; skipped where there is none."""
+import gc
 from dataclasses import replace
+from statistics import median
 
 import pytest
 import torch
@@ -8,8 +10,38 @@ from conftest import same_weights
 from singan_nb.all import (Bases, Callback, Config, FastTrainer, SinGAN, build_pyramid, evaluate, in_tiles, load_image,
                            sample, sample_noises, save_image, train)
 from singan_nb.bench import pace
+from singan_nb.training import _tf32
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+
+FP32, TF32 = 2e-3, .1        # tolerances for `gradient_error`; tests/test_engine.py shows what they let pass
+
+
+def gradients(seed, device="cpu", dtype=torch.float32):
+    "Of the critic's scores, of its penalty and of the generator's loss: each gradient as one vector, from given noise."
+    real = build_pyramid(load_image("dunes"), [(40, 64)])[0].to(device)
+    trainer = FastTrainer(SinGAN(real), real, 16, graph=False, seed=seed)
+    z, noise = torch.randn(2, 1, 3, 40, 64, generator=torch.Generator().manual_seed(seed)).to(device, dtype)
+    for network in (trainer.scale, trainer.critic): network.to(dtype)
+    trainer.dtype, trainer.view = dtype, [view.to(dtype) for view in trainer.view]
+    trainer.scale.z_star.copy_(z)
+    noise, real, base = trainer._pad(noise), real.to(dtype), torch.zeros_like(trainer.view[0])
+    fake = trainer.generate(trainer.seen(noise, base), base, [])
+    losses = [(trainer.score(fake) - trainer.score(real), trainer.critic), (trainer._penalty(fake.lerp(real, .5).detach()), trainer.critic),
+              (trainer.rec_weight*trainer._reconstruction_loss([]) - trainer.score(fake), trainer.scale.generator)]
+    each = [torch.autograd.grad(loss, list(network.parameters()), retain_graph=True, allow_unused=True) for loss, network in losses]
+    return [torch.cat([slope.flatten() for slope in slopes if slope is not None]).cpu().double() for slopes in each]
+
+
+def gradient_error(found, seeds=range(1, 6)):
+    """The largest relative error of three gradients, beside float64 on the CPU; for each one the median over the seeds.
+
+    An activation so near to zero that rounding changes its sign moves a gradient by half a percent; this happens to a seed now and then.
+    A gradient is compared as a whole: that of a single bias can be zero but for rounding.
+    """
+    errors = [[((a - b).norm()/b.norm()).item() for a, b in zip(found(seed), gradients(seed, dtype=torch.float64))] for seed in seeds]
+    return max(map(median, zip(*errors)))
 
 
 def test_the_same_noise_gives_the_same_picture(model, tmp_path):
@@ -54,16 +86,38 @@ def test_a_replayed_graph_equals_the_eager_iterations(options):
         assert torch.allclose(a, b, rtol=1e-2, atol=1e-4)
 
 
-def test_the_gpu_trains_what_the_cpu_trains():
-    "One critic step and one generator step from the same noise: gradients within the tolerance of float32."
-    grads = []
-    for device in ("cpu", "cuda"):
-        real = build_pyramid(load_image("dunes"), [(40, 64)])[0].to(device)
-        trainer = FastTrainer(SinGAN(real), real, 16, graph=False, seed=1, gp_weight=0)
-        noise = trainer._pad(torch.randn(1, 3, 40, 64, generator=torch.Generator().manual_seed(0)).to(device))
-        trainer.critic_step(noise, trainer.base(0), 0)
-        grads.append([p.grad.cpu() for p in trainer.critic.parameters() if p.grad is not None])
-    for a, b in zip(*grads): assert (a - b).norm() <= 2e-2*a.norm() + 1e-5  # TF32 convolutions
+def test_a_graph_is_recorded_while_an_older_one_becomes_garbage():
+    "Freed by the collector during a recording, it made the recording invalid."
+    real, older = build_pyramid(load_image("dunes"), [(25, 40)])[0].cuda(), []
+    class Dropping(FastTrainer):
+        def noise(self):
+            if torch.cuda.is_current_stream_capturing() and older: circle = [older.pop()]; circle.append(circle)
+            return super().noise()
+    for cls in (FastTrainer, Dropping):
+        trainer, before = cls(SinGAN(real), real, 8), gc.get_threshold()
+        if older: gc.set_threshold(1)                                      # collect all the time
+        try: losses = torch.stack([trainer.step() for _ in range(8)])
+        finally: gc.set_threshold(*before)
+        older.append(trainer)
+        assert torch.isfinite(losses).all() and len(trainer.replay.graphs) == 1
+        del trainer
+    assert len(older) == 1
+
+
+def test_a_second_training_in_one_process(dunes, tiny):
+    "The first one ends by an error, and its trainer lies about as garbage."
+    class Fail(Callback):
+        def on_iteration(self, watch):
+            if watch.scale == 1: watch.trainer.itself = watch.trainer; raise ZeroDivisionError
+    config = replace(tiny, iters=12)
+    try: train(dunes, config, device="cuda", progress=False, callbacks=[Fail()])
+    except ZeroDivisionError: pass
+    for _ in range(2): assert torch.isfinite(sample(train(dunes, config, device="cuda", progress=False), 1)).all()
+
+
+@pytest.mark.parametrize("allowed, tolerance", [(False, FP32), (True, TF32)])
+def test_the_gpu_trains_what_the_cpu_trains(allowed, tolerance):
+    with _tf32(allowed): assert gradient_error(lambda seed: gradients(seed, "cuda")) < tolerance
 
 
 def test_bf16_costs_no_quality(dunes):

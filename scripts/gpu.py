@@ -5,7 +5,8 @@
 It needs no installation of singan_nb and neither Jupyter nor pytest: torch, numpy, scikit-image, matplotlib,
 safetensors, typer, tqdm, filelock and joblib suffice. Each step runs in a process of its own and is killed at its
 limit; what a step does not use goes to those after it. All results lie in the folder, and together in its gpu.zip;
-summary.md says what was done. Repeat the command to do what was not done yet.
+summary.md says what was done. Repeat the command to do what was not done yet: a training that was killed goes on from
+its folder under runs, which the archive does not hold.
 `--device cpu --rehearse` does the same with tiny settings and one photograph, to see whether it would work.
 """
 import argparse
@@ -21,8 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOGRAPHS = [row["name"] for row in json.loads((ROOT/"singan_nb"/"photographs"/"credits.json").read_text(encoding="utf-8"))]
-# steps by value, each with its share of the time
-STEPS = {"machine": 60, "smoke": 60, **{f"model_{name}": 35 for name in PHOTOGRAPHS}, "bench": 70, "trainings": 90, "sizes": 50, "tests": 80}
+# steps by value, each with the seconds that it wants; on one H200 `paper` should take 135 s and a model 53 to 66 s, by the pace of their iterations
+STEPS = {"machine": 20, "smoke": 40, "paper_dunes": 220, "paper_boats": 220, "tests": 80, **{f"model_{name}": 100 for name in PHOTOGRAPHS},
+         "bench": 110, "sizes": 60}
 
 
 def written(file:Path, text:str):
@@ -64,7 +66,8 @@ def summarize(out:Path, about:dict, states:dict):
     partial = out/".gpu.zip.partial"
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(out.rglob("*")):
-            if file.is_file() and file.name != "gpu.zip" and not file.name.endswith(".partial"): archive.write(file, file.relative_to(out))
+            inside = file.relative_to(out)
+            if file.is_file() and inside.parts[0] not in ("gpu.zip", "runs") and not file.name.endswith(".partial"): archive.write(file, inside)
     os.replace(partial, out/"gpu.zip")
 
 
@@ -74,6 +77,11 @@ def kill(process):
     except (ProcessLookupError, PermissionError): pass
     try: process.wait(5)
     except subprocess.TimeoutExpired: pass
+
+
+def time_limit(name:str, later:list, left:float) -> float: # seconds
+    "What a step wants, but at most four fifths of the seconds that are left; its share of them, with those after it, if that is more."
+    return max(min(STEPS[name], .8*left), left*STEPS[name]/sum(STEPS[each] for each in [name, *later]))
 
 
 def run_step(name:str, limit:float, given) -> dict: # state, seconds, note
@@ -104,7 +112,7 @@ def stop(message):
 def begin(out:Path, about:dict) -> dict: # states of the steps that an earlier run finished, by name
     "Open a new folder, or one of an earlier run of the same kind."
     file = out/"summary.json"
-    if out.is_file() or (out.exists() and not file.exists() and any(out.iterdir())):
+    if out.is_file() or (out.exists() and not file.exists() and any(each.name != "runs" for each in out.iterdir())):
         stop(f"--out {out} is not an empty folder; give a new one")
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about | dict(steps=[])
     if {name: before[name] for name in about} != about: stop(f"--out {out} holds results of another device or of a rehearsal; give a new one")
@@ -121,8 +129,8 @@ def main():
     parser.add_argument("--rehearse", action="store_true", help="tiny settings and one photograph: does it work?")
     parser.add_argument("--steps", help=f"only these, with commas, even if they are done: {', '.join(STEPS)}")
     given = parser.parse_args()
-    names = given.steps.split(",") if given.steps else [name for name in STEPS if not given.rehearse or name not in
-                                                       [f"model_{photograph}" for photograph in PHOTOGRAPHS[1:]]]
+    others = [f"{kind}_{photograph}" for kind in ("model", "paper") for photograph in PHOTOGRAPHS[1:]]
+    names = given.steps.split(",") if given.steps else [name for name in STEPS if not (given.rehearse and name in others)]
     unknown = [name for name in names if name not in STEPS]
     if unknown: stop(f"--steps {unknown[0]} is unknown; there are {', '.join(STEPS)}")
     if not 0 < given.minutes < 10**5: stop(f"--minutes {given.minutes} must be positive")
@@ -135,7 +143,7 @@ def main():
         names = [name for name in names if name not in states]
     for i, name in enumerate(names):
         left = deadline - time.monotonic()
-        limit = left*STEPS[name]/sum(STEPS[other] for other in names[i:])
+        limit = time_limit(name, names[i+1:], left)
         states[name] = dict(step=name, state="no time left" if limit < 1 else "running", seconds=0, limit=round(max(0, limit), 1), note="")
         summarize(given.out, about, states)
         if limit < 1: continue

@@ -19,8 +19,8 @@ import torch
 
 from run_tests import run_file
 from singan_nb import __version__
-from singan_nb.all import (Config, FastTrainer, SinGANError, bench_all, evaluate, images_grid, load_image, machine_name, open_results,
-                           pace, peak_memory, pick_device, pick_precision, reset_peak, resize, sample, save_image, schedule, train)
+from singan_nb.all import (Config, FastTrainer, SinGANError, images_grid, load_image, machine_name, measure_all, open_results, pace,
+                           peak_memory, pick_device, pick_precision, reset_peak, resize, sample, save_image, schedule, train)
 from singan_nb.images import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +43,9 @@ class Step:
 
     def left(self) -> float: # seconds
         return self.until - time.time()
+
+    def used(self) -> float: # seconds since the process was started
+        return self.seconds - self.left()
 
     def config(self, config:Config, **changes) -> Config:
         "A configuration as the step should use it: much smaller in a rehearsal."
@@ -86,59 +89,54 @@ def driver() -> str:
 
 
 def smoke(step):
-    "A few iterations of the pretrained models' settings at every scale: does it run, and how long would all of them take?"
+    "A few iterations of the models' settings at every scale, and a short training: does it run, and how long would a model take?"
     from make_pretrained import settings
-    config = step.config(settings(PHOTOGRAPH))
-    step.attempt(dict(what="pace", photograph=PHOTOGRAPH, iters=config.iters), pace, PHOTOGRAPH, config, step.device, step.iterations)
-    step.attempt(dict(what="short training", photograph=PHOTOGRAPH, iters=16), short_training, replace(config, iters=16), step.device)
+    torch.nn.Conv2d(3, 3, 3).to(step.device)(torch.zeros(1, 3, 8, 8, device=step.device)).sum().item()
+    started, config = step.used(), step.config(settings(PHOTOGRAPH, preset="gpu"))
+    step.attempt(dict(what="pace", photograph=PHOTOGRAPH, iters=config.iters, started=started), pace, PHOTOGRAPH, config, step.device, step.iterations)
+    step.attempt(dict(what="short training", photograph=PHOTOGRAPH, iters=16), short_training, step, replace(config, iters=16))
 
 
-def short_training(config, device) -> dict:
-    "Train, sample and measure."
+def short_training(step, config) -> dict:
+    "Seconds of a training, of the measuring afterwards, and the SIFID."
+    from make_pretrained import quality
     begun = time.perf_counter()
-    model = train(load_image(PHOTOGRAPH), config, device=device, progress=False)
-    return dict(seconds=time.perf_counter() - begun, scales=len(model.scales), sifid=evaluate(model.image, sample(model, 4, seed=0))["sifid"].mean().item())
+    model = train(load_image(PHOTOGRAPH), config, device=step.device, progress=False)
+    trained = time.perf_counter()
+    scores = quality(model, 4 if step.rehearse else 50)
+    return dict(seconds=trained - begun, measuring=time.perf_counter() - trained, scales=len(model.scales), sifid=scores["sifid"])
 
 
-def pixels(name, config) -> int:
-    "Pixels of a photograph at the finest scale."
-    h, w = schedule(load_image(name).shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes[-1]
-    return h*w
-
-
-def expected_seconds(step, name, config) -> tuple: # seconds of the first 16 iterations, seconds of each one after them
-    "Time of a training at all scales, from what the step smoke measured, or measured here."
-    file = step.out/"smoke.json"
-    paced, short = ((json.loads(file.read_text())["rows"] if file.exists() else []) + [{}, {}])[:2]
-    if "seconds" not in short or "expected" not in paced: return 5., pace(name, config, step.device)["expected"]/config.iters
-    return short["seconds"], paced["expected"]/paced["iters"]*max(1, pixels(name, config)/pixels(PHOTOGRAPH, config))
-
-
-def affordable(iters, first, each, budget) -> int: # at most iters
-    "Iterations of each scale that fit into a budget of seconds. Raises `SinGANError` if they are not worth it."
-    fitting = min(iters, int((budget - first)/(1.1*each)))
-    if fitting >= min(20, iters): return fitting
-    raise SinGANError(f"a training takes {first + iters*each:.0f} s, and there are {max(0, budget):.0f} s for it")
+def expected_seconds(rows, name, config) -> float: # None if the rows do not tell
+    """Time of a model's step by the rows of the step smoke: the start of a process, what each scale costs whatever its iterations are
+    (those before a graph, recording it, the next scale's first bases), the iterations, and twice the measuring, for a sheet of samples."""
+    if len(rows) < 2 or "expected" not in rows[0] or "seconds" not in rows[1]: return None
+    paced, short = rows
+    each = paced["expected"]/paced["iters"]/short["scales"]                     # of an iteration, mean over the scales
+    extra = max(0, short["seconds"]/short["scales"] - short["iters"]*each)
+    sizes = schedule(load_image(name).shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
+    larger = sizes[-1][0]*sizes[-1][1]/(paced["height"]*paced["width"])
+    return paced["started"] + len(sizes)*(extra + config.iters*each) + 2*short["measuring"]*larger
 
 
 def model(step, name):
-    "One pretrained model and its quality; fewer iterations where the time does not suffice."
+    "One photograph's model by the preset `gpu`, and its quality; what an earlier run began goes on."
     from make_pretrained import settings
-    config = step.config(settings(name, iters=1000))      # a CPU does with 300
-    (first, each), budget = expected_seconds(step, name, config), step.left() - .2*step.seconds      # the rest is for the scores
-    iters = affordable(config.iters, first, each, budget)
-    row = dict(photograph=name, iters=iters, settings_iters=config.iters, expected=round(first + iters*each, 1))
-    step.attempt(row, pretrained, step, row, replace(config, iters=iters))
+    config, run, file = step.config(settings(name, preset="gpu")), step.out/"runs"/f"{name}_gpu", step.out/"smoke.json"
+    expected = expected_seconds(json.loads(file.read_text())["rows"] if file.exists() else [], name, config)
+    if expected and not run.exists() and 1.15*expected > step.seconds:
+        raise SinGANError(f"it takes about {expected:.0f} s, and there are {step.seconds:.0f} s for it")
+    step.attempt(dict(photograph=name, preset="gpu", iters=config.iters, expected=expected and round(expected, 1)), pretrained, step, name, config, run)
 
 
-def pretrained(step, row, config) -> dict:
+def pretrained(step, name, config, run) -> dict:
     "Train and save a model, then measure it and save it with its quality; a sheet of samples to look at."
     from make_pretrained import quality
-    reset_peak(pick_device(step.device)); begun = time.perf_counter()
-    model = train(load_image(row["photograph"]), config, device=step.device, progress=False, source=row["photograph"])
-    row |= dict(seconds=round(time.perf_counter() - begun, 1), scales=len(model.scales), height=model.sizes[-1][0],
+    reset_peak(pick_device(step.device)); row = step.rows[-1]
+    model = train(load_image(name), config, run, resume=True, device=step.device, progress=False, source=name)
+    row |= dict(seconds=round(sum(model.record["seconds"]), 1), scales=len(model.scales), height=model.sizes[-1][0],
                 width=model.sizes[-1][1], memory=peak_memory(model.device))
-    file = model.save(step.out/"models"/f"{row['photograph']}.safetensors", half=True)
+    file = model.save(step.out/"models"/f"{name}.safetensors", half=True)
     row["mb"] = round(file.stat().st_size/2**20, 2); step.write()
     pictures = [model.image, model.reconstruct().clamp(-1, 1), *sample(model, 4, seed=1)[:, None]]
     save_image(images_grid(pictures, ["photograph", "reconstruction"] + ["sample"]*4, columns=3), file.with_suffix(".jpg"))
@@ -147,30 +145,31 @@ def pretrained(step, row, config) -> dict:
     return model.record["quality"]
 
 
+def paper(step, name):
+    "`paper` in full, as `singan quality` does it; quality_cuda.json and its folder can be kept among the project's results."
+    config = step.config(Config.preset("paper", max_size=250))
+    step.attempt(dict(photograph=name, preset="paper", iters=config.iters), in_full, step, name, config)
+
+
+def in_full(step, name, config) -> dict:
+    "What was measured from start scale 0 and 1, without what is nested in it; a training that was killed goes on."
+    device = pick_device(step.device)
+    file = step.out/f"quality_{device.type}.json"
+    results = open_results(file, machine_name(device))
+    reset_peak(device)
+    measure_all(file, results, [name], {("paper", config.seed): config}, 4 if step.rehearse else 50, step.device, step.out/"runs")
+    row = next(row for row in results["rows"] if row["photograph"] == name)
+    found = {f"{score}_{k}": start[score] if score == "diversity" else start[score]["mean"]
+             for k, start in enumerate(row["starts"]) for score in ("sifid", "swd", "diversity")}
+    return {key: row[key] for key in ("precision", "seconds", "scales", "height", "width", "rmse")} | found | dict(memory=peak_memory(device))
+
+
 def bench(step):
     "Time of an iteration at each scale: CUDA graphs on and off, two presets, three precisions."
     for graph, preset, precision in product((True, False), ("gpu", "paper"), ("bf16", "tf32", "fp32")):
         config = step.config(Config.preset(preset, max_size=250, precision=precision))
         step.attempt(dict(preset=preset, graph=graph, precision=precision, iters=config.iters),
                      pace, PHOTOGRAPH, config, step.device, step.iterations, FastTrainer if graph else Eager)
-
-
-def trainings(step):
-    "Whole trainings as `singan bench` does them, where the time allows; bench_cuda.json can be kept among the project's results."
-    for preset in ("gpu", "paper"):
-        config = step.config(Config.preset(preset, max_size=250))
-        step.attempt(dict(preset=preset, photograph=PHOTOGRAPH, iters=config.iters), whole, step, preset, config)
-
-
-def whole(step, preset, config) -> dict:
-    "One row of the benchmark, without what is nested in it."
-    device = pick_device(step.device)
-    file = step.out/f"bench_{device.type}.json"
-    results = open_results(file, machine_name(device))
-    bench_all(file, results, [PHOTOGRAPH], [(preset, config)], .5*step.left(), step.device)
-    row = next(row for row in results["rows"] if row["preset"] == preset)
-    names = ("precision", "seconds", "memory", "sifid", "swd", "diversity", "rmse")
-    return dict(expected=row["pace"]["expected"]) | {name: row[name] for name in names if name in row}
 
 
 def sizes(step):
@@ -201,7 +200,7 @@ def tests(step):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", help="machine, smoke, model_NAME, bench, trainings, sizes or tests")
+    parser.add_argument("step", help="machine, smoke, paper_NAME, model_NAME, bench, sizes or tests")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--seconds", type=float, required=True, help="time limit")

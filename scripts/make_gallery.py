@@ -113,7 +113,7 @@ def harmonizing() -> str:
     line = "harmonize autumn composite.png mask.png --out harmonized.png"
     singan(line)
     return figure("harmonize", [load_image(f"{name}.png") for name in ("composite", "mask", "harmonized")], ["composite.png", "mask.png", "harmonized.png"],
-                  "A photographed leaf on a painting, its mask, and the result: strokes in the colours of the painting, the outline dissolved",
+                  "A photographed leaf on a painting, its mask, and the result: its veins have become strokes and spots, its outline is frayed",
                   "The leaf of `leaves` is pasted with `paste`.\n\n" + commands(f"singan {line}"))
 
 

@@ -147,7 +147,7 @@ def memory_for(
 ):
     "Raise `OutOfMemory`, in one line, if work does not fit into the memory of a device: before it, or when it fails."
     free = free_memory(device)
-    line = (f"{n} picture{'s'*(n > 1)} of height {size[0]} and width {size[1]} pixels take about {needed/1e9:.3g} GB of "
+    line = (f"{n} picture{'s'*(n > 1)} of height {size[0]} and width {size[1]} pixels {'take' if n > 1 else 'takes'} about {needed/1e9:.3g} GB of "
             f"memory, and {device} has {free/1e9:.3g} GB free; give a smaller height or width{', or fewer'*(n > 1)}")
     if needed > free: raise OutOfMemory(line)
     try: yield

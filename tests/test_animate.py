@@ -108,7 +108,7 @@ def test_mp4(model, tmp_path, size):
 
 @pytest.mark.skipif(HAS_ENCODER, reason="imageio-ffmpeg is there")
 def test_mp4_says_what_it_needs(model, tmp_path):
-    with pytest.raises(SinGANError, match="pip install imageio-ffmpeg"): save_animation(animate(model, 1, frames=2), tmp_path/"film.mp4")
+    with pytest.raises(SinGANError, match=r"pip install 'singan_nb\[video\]'"): save_animation(animate(model, 1, frames=2), tmp_path/"film.mp4")
     assert not os.listdir(tmp_path)
 
 

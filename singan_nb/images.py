@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RAW', 'TURNS', 'DEVELOP', 'READ', 'KINDS', 'OTHERS', 'PLUGINS', 'MOST', 'MOST_UPLOADED', 'PHOTOGRAPHS', 'FORMATS',
-           'printable', 'SinGANError', 'ImageError', 'to_tensor', 'to_pixels', 'open_picture', 'Photograph',
-           'bundled_images', 'load_image', 'check_image', 'as_image', 'Picture', 'show_figure', 'caption_font',
-           'images_grid', 'show_images', 'resize', 'atomic_write', 'save_image']
+           'HOLDS', 'printable', 'SinGANError', 'ImageError', 'to_tensor', 'to_pixels', 'open_picture', 'Photograph',
+           'bundled_images', 'load_image', 'check_image', 'as_image', 'read_mask', 'Picture', 'show_figure',
+           'caption_font', 'images_grid', 'show_images', 'resize', 'atomic_write', 'save_image']
 
 # %% ../nbs/lessons/00_images.ipynb #abc4059d
 import base64, contextlib, io, json, logging, os, re, warnings
@@ -64,11 +64,12 @@ def _levels(
     "Numbers of a source as levels that `to_tensor` understands; raises `ImageError` if they are none."
     if values.dtype == bool: return values.astype(np.uint8)*255
     if not values.size or values.dtype == np.uint8 and white is None: return values
+    if values.dtype.kind not in "uif": raise ImageError(f"holds {values.dtype}; give uint8, uint16 or floats in [0, 1]")
     low, high = values.min(), values.max()
     if values.dtype.kind == "f":
         if np.isfinite(low + high) and -.001 <= low and high <= 1.001: return values.astype(np.float32).clip(0, 1)
         raise ImageError(f"holds floats in [{low:.4g}, {high:.4g}]; they must be finite and lie in [0, 1]")
-    if values.dtype.kind not in "iu" or low < 0 or white is None and high > 65535:
+    if low < 0 or white is None and high > 65535:
         raise ImageError(f"holds {values.dtype} in [{low}, {high}], which are no grey levels; "
                          "give uint8, uint16 or floats in [0, 1]")
     if white is None:
@@ -214,6 +215,8 @@ def _tiff_pixels(data, name, most):
     with _silent(logging.getLogger("tifffile")), tifffile.TiffFile(io.BytesIO(data)) as file:
         page, pages = _main_page(file)
         if pages > 1: warnings.warn(f"{name} holds {pages} pictures: the first is taken", stacklevel=4)
+        if page.photometric in (0, 1) and page.samplesperpixel > 2:
+            raise ImageError(f"is a TIFF of {page.samplesperpixel} grey channels, not one picture; export it as RGB")
         _check_work((page.imagewidth, page.imagelength), page.samplesperpixel, page.dtype.itemsize if page.dtype else 1, most)
         index, plain = page.index, page.bitspersample <= 8 and page.sampleformat in (1, 4)
         if page.is_subifd or not plain:
@@ -366,7 +369,7 @@ def _found(source):
         if path.exists(): raise ImageError(f"{path} is not a file but a pipe or a device; give a file")
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, ImageError): raise
-        raise ImageError(f"{source} cannot be the name of a file ({error})") from None
+        raise ImageError(f"{str(source)[:80]!r} cannot be the name of a file ({getattr(error, 'strerror', error)})") from None
     raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
 
 def _read(source, most):
@@ -439,6 +442,42 @@ def as_image(
         warnings.warn("all values of the image lie in [0, 1], but black is -1; if 0 is your black, give 2*image - 1",
                       stacklevel=2)
     return image
+
+# %% ../nbs/lessons/00_images.ipynb #03ad43a0
+def _marked(colours, alpha):
+    "The marked part of a mask, (H, W) in [0, 1], and what it is in words; colours (H, W, 3) in [0, 1]."
+    low, high = colours.min(-1), colours.max(-1)
+    black, white = (high < .15), (low > .85)
+    if alpha is not None:
+        seen = alpha > .5
+        if min(black[seen].sum(), white[seen].sum()) > .01*seen.sum() and (black | white)[seen].mean() > .9:
+            raise ImageError("has black, white and transparent parts, and only one can be marked; save it without transparency")
+        return alpha, "what is not transparent"
+    step = -(-max(low.shape)//500)
+    tones = len(np.unique((colours[::step, ::step]*7).round().reshape(-1, 3), axis=0))
+    if tones > 32 or tones > 6 and not (black | white).mean() > .3:
+        raise ImageError("looks like a photograph, not like a mask; paint white on black")
+    if (high - low).max() < .25:                                                       # no colours
+        if 0 < high.max() < 32/255: return (high > 0).astype(np.float32), "all labels but 0"
+        return high/high.max() if 0 < high.max() < .5 else high, "its white part"
+    if black.mean() < .01 and white.mean() < .01: raise ImageError("has no black or white background; paint white on black")
+    ground = "black" if black.mean() >= .01 else "white"
+    if ground == "black" and white.mean() >= .01: raise ImageError("has black, white and colours; paint white on black")
+    return ((high if ground == "black" else 1 - low) > .15).astype(np.float32), f"what is not {ground}"
+
+def read_mask(
+    source, # a picture in any form that `load_image` takes
+    most:int=MOST, # bytes that opening it may take
+) -> torch.Tensor: # mask, (1, 1, H, W) in [0, 1]
+    ("A picture as a mask; a warning says which part is marked. "
+     "Raises `ImageError` if it is no picture, or if nothing tells what is marked.")
+    colours, alpha, name = _pixels(source, most=most)
+    if not colours.size: raise ImageError(f"{name} has no pixels; save or download it again")
+    with _explained(name): mask, part = _marked(colours/np.float32(_top(colours)), alpha)
+    share = 100*(mask > .5).mean()
+    turn = "; if the other part is meant, invert it (1 - mask, or the picture's negative)" if share > 50 else ""
+    warnings.warn(f"as a mask, {name} marks {share:.{0 if share > 1 else 2}f} % of its pixels: {part}{turn}", stacklevel=3)
+    return torch.from_numpy(np.array(mask, dtype=np.float32))[None, None]
 
 # %% ../nbs/lessons/00_images.ipynb #4c917b75
 class Picture:
@@ -549,19 +588,36 @@ def atomic_write(
 
 # %% ../nbs/lessons/00_images.ipynb #875d4299
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+HOLDS = {"JPEG": ("L", "RGB"), "WEBP": ("L", "LA", "P", "RGB", "RGBA")}                  # modes; others are made RGB
+
+def _picture(image):
+    "An image tensor, an array or a Pillow picture as an upright Pillow picture."
+    if isinstance(image, Image.Image): return ImageOps.exif_transpose(image)
+    if torch.is_tensor(image):
+        if image.shape[-3:-2] != (3,) or image.shape[:-3] not in ((), (1,)) or not image.numel():
+            raise ImageError(f"save_image writes one image (1, 3, H, W), not {tuple(image.shape)}; see images_grid for several")
+        if image.dtype == torch.uint8: return Image.fromarray(image.reshape(image.shape[-3:]).permute(1, 2, 0).cpu().numpy())
+        if not image.is_floating_point(): raise ImageError(f"an image must hold floats in [-1, 1] or uint8, not {image.dtype}")
+        if not torch.isfinite(image).all(): raise ImageError("the image holds NaN or infinite values and is not written")
+        return Image.fromarray(to_pixels(image))
+    if not isinstance(image, np.ndarray): raise ImageError(f"save_image writes a tensor, an array or a Pillow picture, not {type(image).__name__}")
+    with _explained("the array"): colours, alpha = _apart(_levels(image))
+    if not colours.size: raise ImageError("the array has no pixels")
+    layers = [colours.astype(np.float32)/_top(colours), *([] if alpha is None else [alpha[..., None]])]
+    return Image.fromarray((np.concatenate(layers, -1)*255).round().astype(np.uint8))
 
 def save_image(
-    image, # (1, 3, H, W) or (3, H, W) in [-1, 1], or a Pillow picture
-    path:str|Path, # the suffix names the format: .png .jpg .webp .tif
+    image, # (1, 3, H, W) or (3, H, W), floats in [-1, 1] or uint8; an array as `load_image` takes it; or a Pillow picture
+    path:str|Path, # the suffix names the format: .png .jpg .webp .tif; ~ is the home folder
 ) -> Path: # where it was written
-    "Write one image, whole or not at all."
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise ImageError(f"{path}: the suffix must be one of {' '.join(FORMATS)}")
-    if torch.is_tensor(image):
-        if image.shape[-3:-2] != (3,) or image.shape[:-3] not in ((), (1,)):
-            raise ImageError(f"save_image writes one image (1, 3, H, W), not {tuple(image.shape)}; "
-                             "see images_grid for several")
-        image = Image.fromarray(to_pixels(image))
-    with atomic_write(path) as partial: image.save(partial, FORMATS[path.suffix.lower()], quality=95)
+    "Write one image, whole or not at all; raises `ImageError` if it is none, or if the suffix is unknown."
+    if not isinstance(path, (str, os.PathLike)): raise ImageError(f"the path must be a str or Path, not {type(path).__name__}")
+    path = Path(path).expanduser()
+    form = FORMATS.get(path.suffix.lower())
+    if form is None: raise ImageError(f"{path}: the suffix must be one of {' '.join(FORMATS)}")
+    picture = _picture(image)
+    if picture.mode not in HOLDS.get(form, ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")):
+        picture = Image.fromarray(to_pixels(load_image(picture)))
+    with atomic_write(path) as partial:
+        picture.save(partial, form, quality=95, icc_profile=picture.info.get("icc_profile"))
     return path

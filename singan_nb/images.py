@@ -161,13 +161,13 @@ RAW = (32803, 34892)                                                     # what 
 
 def _main_page(file):
     "The page of a TIFF that holds the picture in full, and how many such there are; raises `ImageError` for raw formats."
-    top = list(file.pages)
-    pages = [page for each in top for page in (each, *(each.pages or ()))]           # with those below a page
+    top = file.pages[:16]
+    pages = [page for each in top for page in (each, *(each.pages[:16] if each.pages else ()))]    # with those below a page
     if any(page.photometric in RAW or page.is_dng for page in pages):
         raise ImageError(f"is raw data of a camera (DNG, NEF, ARW and the like), not a picture that can be read; {DEVELOP}")
     full = [page for page in pages if not page.subfiletype & 0b101]                 # neither reduced nor a mask
     if not full: return max(pages, key=lambda page: page.imagewidth*page.imagelength), 1
-    return full[0], len([page for page in full if page in top])
+    return full[0], len(file.pages) - sum(page not in full for page in top)
 
 # %% ../nbs/lessons/00_images.ipynb #5aeb48ea
 TURNS = {2: lambda x: x[:, ::-1], 3: lambda x: x[::-1, ::-1], 4: lambda x: x[::-1], 5: lambda x: x.swapaxes(0, 1),
@@ -217,7 +217,10 @@ def _tiff_pixels(data, name, most):
         if pages > 1: warnings.warn(f"{name} holds {pages} pictures: the first is taken", stacklevel=4)
         if page.photometric in (0, 1) and page.samplesperpixel > 2:
             raise ImageError(f"is a TIFF of {page.samplesperpixel} grey channels, not one picture; export it as RGB")
-        _check_work((page.imagewidth, page.imagelength), page.samplesperpixel, page.dtype.itemsize if page.dtype else 1, most)
+        parts = [data[at:at+size] for at, size in zip(page.dataoffsets, page.databytecounts)] if page.compression in (6, 7) else []
+        scans = max([part.count(b"\xff\xda") for part in parts], default=1)               # of a JPEG inside
+        size, depth = (page.imagewidth, page.imagelength), page.dtype.itemsize if page.dtype else 1
+        _check_work(size, page.samplesperpixel, depth, most, scans)
         index, plain = page.index, page.bitspersample <= 8 and page.sampleformat in (1, 4)
         if page.is_subifd or not plain:
             try: return _page_pixels(page, name)
@@ -328,14 +331,19 @@ def open_picture(
         return picture
 
 # %% ../nbs/lessons/00_images.ipynb #d1df75ae
+def _pictures(picture, size):
+    "How many pictures a file of `size` bytes holds, in words for a warning; None if one."
+    if picture.format == "MPO" or not getattr(picture, "is_animated", False): return None   # MPO: a photograph and its depths
+    return picture.n_frames if picture.format != "GIF" or size < 2**21 else "many"       # a GIF is counted one by one
+
 def _file_pixels(data, name, formats, most):
     "The pixels of a file's content as colours (H, W, 3) and alpha."
     if formats == READ or "TIFF" in formats:
         with _explained(name):
             if data and _kind(data) == "TIFF": return _tiff_pixels(data, name, most)
     with open_picture(data, name, formats, most) as picture, _explained(name):
-        frames = getattr(picture, "n_frames", 1) if picture.format != "MPO" else 1      # MPO: a photograph and its depths
-        if frames > 1: warnings.warn(f"{name} holds {frames} pictures: the first is taken", stacklevel=4)
+        pictures = _pictures(picture, len(data))
+        if pictures: warnings.warn(f"{name} holds {pictures} pictures: the first is taken", stacklevel=4)
         return _pillow_pixels(picture, name)
 
 # %% ../nbs/lessons/00_images.ipynb #d3151128

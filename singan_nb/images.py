@@ -106,8 +106,9 @@ def _transform(profile, mode):
     "The conversion of Pillow pictures of `mode` from a profile (bytes; None for CIELAB) to sRGB."
     from PIL import ImageCms
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
+    black_point = 0x2000                                   # the flag of black point compensation
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB",
-                                   ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION)
+                                   ImageCms.Intent.RELATIVE_COLORIMETRIC, black_point)
 
 def _apply(transform, picture):
     "The picture converted; itself if no colour changes by more than one level."
@@ -163,7 +164,7 @@ def _main_page(file):
     "The page of a TIFF that holds the picture in full, and how many such there are; raises `ImageError` for raw formats."
     top = file.pages[:16]
     pages = [page for each in top for page in (each, *(each.pages[:16] if each.pages else ()))]    # with those below a page
-    if any(page.photometric in RAW or page.is_dng for page in pages):
+    if any(page.photometric in RAW or 50706 in page.tags for page in pages):
         raise ImageError(f"is raw data of a camera (DNG, NEF, ARW and the like), not a picture that can be read; {DEVELOP}")
     full = [page for page in pages if not page.subfiletype & 0b101]                 # neither reduced nor a mask
     if not full: return max(pages, key=lambda page: page.imagewidth*page.imagelength), 1

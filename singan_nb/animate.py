@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from PIL import GifImagePlugin, Image
 
-from .images import Picture, SinGANError, as_image, atomic_write, resize, to_pixels
+from .images import Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
 from .sampling import (as_model, as_size, check_finite, finest_width, memory_for, pick_seed, scale_at,
                                 whole)
@@ -221,8 +221,8 @@ def _stills(frames):
     "Frames as Pillow pictures of one size."
     size = None
     for i, frame in enumerate(frames):
-        if torch.is_tensor(frame): frame = frame.detach().reshape(1, *frame.shape[-3:]).clamp(-1, 1)
-        still = Image.fromarray(to_pixels(as_image(frame)))
+        image = check_image(frame.detach().reshape(1, *frame.shape[-3:]).clamp(-1, 1)) if torch.is_tensor(frame) else as_image(frame)
+        still = Image.fromarray(to_pixels(image))
         size = size or still.size
         if still.size != size: raise SinGANError("frame {} has {}×{} pixels, the first {}×{}; all must have one size".format(
             i, *still.size[::-1], *size[::-1]))

@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import laplacian
 from scipy.sparse.linalg import splu
 
 from .engine import Frozen
-from .images import SinGANError, as_image, check_image, load_image, resize
+from .images import SinGANError, as_image, check_image, read_mask, resize
 from .models import ModelError, SinGAN, enlarge, seeded
 from .training import OutOfMemory, _is_out_of_memory
 
@@ -337,10 +337,10 @@ def check_mask(
 
 # %% ../nbs/lessons/09_sampling.ipynb #cb2237bd
 def load_mask(
-    source, # path of a picture: white where the image was changed, black elsewhere
-) -> torch.Tensor: # (1, 1, H, W) in [0, 1]
-    "Open a picture as a mask."
-    return (load_image(source).mean(1, keepdim=True) + 1)/2
+    source, # a picture in any form: white on black, paint on nothing, or labels 0 and 1, see `read_mask`
+) -> torch.Tensor: # (1, 1, H, W) in [0, 1], 1 where the image was changed
+    "Open a picture as a mask; a warning says which part it marks. Raises `ImageError` if it marks none for sure."
+    return read_mask(source)
 
 def soft_mask(
     mask:torch.Tensor, # (1, 1, H, W) in [0, 1]

@@ -19,7 +19,7 @@ from PIL import GifImagePlugin, Image
 from .images import Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
 from .sampling import (as_model, as_size, check_finite, finest_width, memory_for, pick_seed, scale_at,
-                                whole)
+                                as_whole)
 
 # %% ../nbs/applications/14_animate.ipynb #7194a552
 def walk(
@@ -73,7 +73,7 @@ def _check_range(name, value, low, high, right):
 
 def check_animation(model, start_scale, alpha, beta, frames, border, size):
     "Raise `SinGANError` if there cannot be such an animation, `OutOfMemory` if a frame does not fit into memory."
-    model.check_scale(whole("start_scale", start_scale)); whole("frames", frames)
+    model.check_scale(as_whole("start_scale", start_scale)); as_whole("frames", frames)
     with _memory_for_a_frame(model, model.sizes_for(as_size(size))[-1]): pass
     _check_range("alpha", alpha, 0, 1, "at least 0 and at most 1")
     _check_range("beta", beta, 0, 1 - 1e-9, "at least 0 and below 1")

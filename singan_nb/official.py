@@ -54,6 +54,7 @@ def _check_content(file):
                 if entry.filename.endswith("data.pkl"):
                     with parts.open(entry) as program: _check_program(program)
 
+# %% ../nbs/practice/26_official.ipynb #9a54a008
 def _check_tensors(value):
     "Raise `ValueError` if a tensor has more numbers than the file holds for it."
     if isinstance(value, dict): value = list(value.values())

@@ -16,7 +16,7 @@ import torch
 
 from .images import SinGANError, atomic_write
 from .models import SinGAN
-from .sampling import as_model, as_size, whole
+from .sampling import as_model, as_size, as_whole
 
 # %% ../nbs/practice/29_onnx.ipynb #199657bf
 def scramble(
@@ -35,7 +35,7 @@ def portable_noise(
     shape:tuple, # of the result, such as (1, 3, H, W)
 ) -> torch.Tensor: # of that shape; mean 0, variance 1
     "Nearly normal noise from whole numbers alone: twelve 16-bit numbers, added (Irwin-Hall)."
-    if not 0 <= whole("seed", seed) < 2**32:
+    if not 0 <= as_whole("seed", seed) < 2**32:
         raise SinGANError(f"seed {seed} is out of range; it must be from 0 to {2**32 - 1}")
     stream = scramble(np.array([seed], np.uint32) ^ scramble(np.array([scale + 1], np.uint32)))
     words = scramble(stream + np.arange(6*int(np.prod(shape)), dtype=np.uint32)).reshape(-1, 6)

@@ -14,21 +14,21 @@ from scipy.cluster.vq import kmeans2
 from .engine import FastTrainer
 from .images import SinGANError, as_image
 from .models import Critic, SinGAN, enlarge, init_weights, seeded
-from .sampling import as_model, check_injection, check_sampling, inject, pick_seed, scale_at, whole
+from .sampling import as_model, check_injection, check_sampling, inject, pick_seed, scale_at, as_whole
 
 # %% ../nbs/applications/10_paint.ipynb #a24a5cb2
 def palette(
     image, # as `as_image` takes it
     colours:int=5, # how many, at least 2
-    seed:int=0, # of the first guess
+    seed:int=0, # of the first guess, modulo 2**32
 ) -> torch.Tensor: # (colours, 3): red, green and blue of each
     "The colours that stand for all others with the least squared error: k-means over RGB pixels."
     image = as_image(image)
     points = image[0].flatten(1).T.double().cpu().numpy()          # (H·W, 3), a row for each pixel
-    if not 2 <= whole("colours", colours) <= len(points):
+    if not 2 <= as_whole("colours", colours) <= len(points):
         raise SinGANError(f"colours={colours} is out of range; it must be at least 2 "
                           f"and at most {len(points)}, the number of pixels")
-    centres, _ = kmeans2(points, colours, iter=30, minit="++", seed=seed)
+    centres, _ = kmeans2(points, colours, iter=30, minit="++", seed=seed % 2**32)
     return torch.from_numpy(centres).float().to(image.device)
 
 # %% ../nbs/applications/10_paint.ipynb #61de84ab
@@ -100,7 +100,7 @@ def paint_to_image(
     scale = scale_at(model, PAINT_SHARE) if scale is None else scale
     if not quantize: return inject(model, clipart, scale, n, seed, size)
     check_injection(model, clipart, scale, size); check_sampling(model, n, scale, size)
-    if whole("iters", iters) < 1: raise SinGANError(f"iters={iters} cannot be; it must be at least 1")
+    if as_whole("iters", iters) < 1: raise SinGANError(f"iters={iters} cannot be; it must be at least 1")
     main = palette(enlarge(model.image, model.sizes[scale]), colours, seed)
     trained = train_on_palette(model, scale, main, iters, seed)
     flat = recolour(enlarge(clipart.to(model.device), model.sizes_for(size)[scale - 1]), main)

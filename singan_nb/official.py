@@ -159,6 +159,7 @@ def _lists(folder):
     except (TypeError, ImageError) as error:
         raise OfficialError(f"{folder/'reals.pth'} holds no list of photographs: {error}") from None
 
+# %% ../nbs/practice/26_official.ipynb #9a54a00a
 def _put_together(folder):
     "The model of a folder that has been checked."
     amps, reals = _lists(folder)

@@ -7,7 +7,7 @@ __all__ = ['BORDERS', 'ANIMATE_SHARE', 'ANIMATIONS', 'walk', 'walk_spread', 'mov
            'animate', 'movement', 'check_film', 'save_animation', 'Film', 'show_animation']
 
 # %% ../nbs/applications/14_animate.ipynb #335ab422
-import importlib, io, os, struct
+import importlib, io, math, numbers, os, struct
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from PIL import GifImagePlugin, Image
 
-from .images import Picture, SinGANError, atomic_write, resize, to_pixels
+from .images import Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
-from .sampling import scale_at
+from .sampling import (as_model, as_size, check_finite, finest_width, memory_for, pick_seed, scale_at,
+                                as_whole)
 
 # %% ../nbs/applications/14_animate.ipynb #7194a552
 def walk(
@@ -29,7 +30,7 @@ def walk(
     grey:bool=False, # one channel, repeated over red, green and blue
 ): # yields (1, 3, H, W) for ever, the first is zero
     "Deviations from the reconstruction noise, frame by frame (paper, supplement)."
-    position = step = torch.zeros(1, 3, *size, device=draw.device if draw is not None else "cpu")
+    position = step = torch.zeros(1, 3, *size, dtype=torch.float32, device=draw.device if draw is not None else "cpu")
     while True:
         yield position
         fresh = white_noise(size, 1, grey, draw)
@@ -58,15 +59,22 @@ def moved_reconstruction(
     reading = RECONSTRUCTIONS[scale.reconstruction]
     return scale.generator.crop(reading(z, pad(base))[0], reading(0, base)[1])
 
+# %% ../nbs/applications/14_animate.ipynb #9a53a002
+def _memory_for_a_frame(model, size):
+    "`memory_for` a frame of size (H, W), in pixels."
+    return memory_for(size, 4.*(4*finest_width(model) + 36)*math.prod(size), model.device)
+
 # %% ../nbs/applications/14_animate.ipynb #f856cf33
 BORDERS = ("zero", "noise")
 
 def _check_range(name, value, low, high, right):
+    if not isinstance(value, numbers.Real): raise SinGANError(f"{name}={value!r} must be a number, {right}")
     if not low <= value <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
 
 def check_animation(model, start_scale, alpha, beta, frames, border, size):
-    "Raise `SinGANError` if there cannot be such an animation."
-    model.check_scale(start_scale); model.sizes_for(size)
+    "Raise `SinGANError` if there cannot be such an animation, `OutOfMemory` if a frame does not fit into memory."
+    model.check_scale(as_whole("start_scale", start_scale)); as_whole("frames", frames)
+    with _memory_for_a_frame(model, model.sizes_for(as_size(size))[-1]): pass
     _check_range("alpha", alpha, 0, 1, "at least 0 and at most 1")
     _check_range("beta", beta, 0, 1 - 1e-9, "at least 0 and below 1")
     _check_range("frames", frames, 1, 10**6, "at least 1 and at most 1000000")
@@ -88,20 +96,22 @@ def closed(
 ANIMATE_SHARE = 0.                  # place of the default start scale in the pyramid, from 0 (coarsest) to 1 (finest)
 
 def animate(
-    model:SinGAN,
-    start_scale:int=None, # coarser scales stand still; by default the one at ANIMATE_SHARE
+    model:SinGAN|str|Path, # or its file or name, see `as_model`
+    start_scale:int|None=None, # coarser scales stand still; by default the one at ANIMATE_SHARE
     alpha:float=.05, # pull back to the reconstruction, from 0 to 1; the official code's is .1
     beta:float=.97, # inertia, from 0 to below 1; the official code's are .8 to .95
     frames:int=60, # how many
-    seed:int=0,
+    seed:int|None=None, # 0 by default
     loop:bool=False, # end where it begins?
     border:str="zero", # what lies around the noise: "zero", as in training, or "noise"
-    size:tuple=None, # (H, W); the photograph's by default
+    size:tuple|None=None, # (H, W) in pixels; the photograph's by default
+    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ): # yields (1, 3, H, W) in [-1, 1], the first is the reconstruction
     "Frames of a walk from the reconstruction, one at a time. Raises `SinGANError` for what cannot be."
+    model, seed = as_model(model), pick_seed(seed, generator)
     start_scale = scale_at(model, ANIMATE_SHARE, first=0) if start_scale is None else start_scale
     check_animation(model, start_scale, alpha, beta, frames, border, size)
-    return _frames(model, start_scale, alpha, beta, frames, seed, loop, border, model.sizes_for(size))
+    return _frames(model, start_scale, alpha, beta, frames, seed, loop, border, model.sizes_for(as_size(size)))
 
 # %% ../nbs/applications/14_animate.ipynb #9291554f
 def _walks(model, start_scale, alpha, beta, frames, seed, loop, border, sizes):
@@ -119,9 +129,10 @@ def _frames(model, start_scale, alpha, beta, frames, seed, loop, border, sizes):
     walks = _walks(model, start_scale, alpha, beta, frames, seed, loop, border, sizes)
     for _, *deviations in zip(range(frames), *walks):
         x = None
-        for scale, deviation, size in zip(model.scales[start_scale:], deviations, sizes[start_scale:]):
-            x = moved_reconstruction(scale, deviation, still if x is None else scale.enlarge(x, size))
-        yield x.clamp(-1, 1)
+        with _memory_for_a_frame(model, sizes[-1]):
+            for scale, deviation, size in zip(model.scales[start_scale:], deviations, sizes[start_scale:]):
+                x = moved_reconstruction(scale, deviation, still if x is None else scale.enlarge(x, size))
+        yield check_finite(x.clamp(-1, 1))
 
 # %% ../nbs/applications/14_animate.ipynb #14a0b001
 def movement(
@@ -169,8 +180,8 @@ def _encoder():
     "imageio-ffmpeg, which is optional."
     try: return importlib.import_module("imageio_ffmpeg")
     except ImportError:
-        raise SinGANError("MP4 needs imageio-ffmpeg, which is not installed; "
-                          "pip install imageio-ffmpeg, or write .gif or .webp") from None
+        raise SinGANError("MP4 needs imageio-ffmpeg, which is not installed: "
+                          "pip install 'singan_nb[video]', or write .gif or .webp") from None
 
 def _mp4(file, pictures, fps):
     "MP4: H.264, which wants even sides; an odd one gets a line more."
@@ -189,7 +200,7 @@ def _mp4(file, pictures, fps):
 ANIMATIONS = {".gif": (_gif, 50), ".webp": (_webp, 1000), ".mp4": (_mp4, 240)}  # writer, most frames a second
 
 def check_film(
-    path, # of the animation
+    path:str|Path, # of the animation
     fps:float=10, # frames a second
 ):
     "Raise `SinGANError` if no such file can be written."
@@ -197,7 +208,7 @@ def check_film(
     if suffix not in ANIMATIONS:
         raise SinGANError(f"{path}: the suffix must be one of {' '.join(ANIMATIONS)}")
     most = ANIMATIONS[suffix][1]
-    if not .1 <= fps <= most:
+    if not isinstance(fps, numbers.Real) or not .1 <= fps <= most:
         raise SinGANError(f"fps={fps} is out of range; for {suffix} it must be at least 0.1 and at most {most}")
     if Path(path).is_dir(): raise SinGANError(f"{path} is a folder; give a file name")
     above = next(parent for parent in Path(path).absolute().parents if parent.exists())
@@ -206,15 +217,28 @@ def check_film(
     if suffix == ".mp4": _encoder()
 
 # %% ../nbs/applications/14_animate.ipynb #e850670e
+def _stills(frames):
+    "Frames as Pillow pictures of one size."
+    size = None
+    for i, frame in enumerate(frames):
+        image = check_image(frame.detach().reshape(1, *frame.shape[-3:]).clamp(-1, 1)) if torch.is_tensor(frame) else as_image(frame)
+        still = Image.fromarray(to_pixels(image))
+        size = size or still.size
+        if still.size != size: raise SinGANError("frame {} has {}×{} pixels, the first {}×{}; all must have one size".format(
+            i, *still.size[::-1], *size[::-1]))
+        yield still
+    if size is None: raise SinGANError("there are no frames to write; give at least one")
+
 def save_animation(
-    frames, # iterable of (1, 3, H, W) in [-1, 1]
+    frames, # iterable of tensors (1, 3, H, W) in [-1, 1], or of pictures as `as_image` takes them; of one size
     path:str|Path, # the suffix names the format: .gif .webp .mp4
     fps:float=10, # frames a second
 ) -> Path: # where it was written
-    "Write an animation frame by frame, whole or not at all; it repeats for ever (MP4: as the player likes)."
+    ("Write an animation frame by frame, whole or not at all; it repeats for ever (MP4: as the player likes). "
+     "Raises `SinGANError`, for the format and the place before the first frame is asked for.")
     check_film(path, fps)
     with atomic_write(path) as partial:
-        ANIMATIONS[Path(path).suffix.lower()][0](partial, (Image.fromarray(to_pixels(x)) for x in frames), fps)
+        ANIMATIONS[Path(path).suffix.lower()][0](partial, _stills(frames), fps)
     return Path(path)
 
 # %% ../nbs/applications/14_animate.ipynb #2c9362fc
@@ -225,7 +249,7 @@ class Film(Picture):
         return f"<details><summary>Play</summary>{gif}</details>"
 
 def show_animation(
-    frames, # iterable of (1, 3, H, W) in [-1, 1]
+    frames, # as `save_animation` takes them
     alt:str, # what moves, in words
     fps:float=10, # frames a second
 ) -> Film:

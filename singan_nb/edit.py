@@ -6,11 +6,13 @@
 __all__ = ['EDIT_SHARE', 'region', 'copy_part', 'move_part', 'edit']
 
 # %% ../nbs/applications/11_edit.ipynb #5e3b59ef
+from pathlib import Path
+
 import torch
 
-from .images import SinGANError, check_image
+from .images import SinGANError, as_image, check_image
 from .models import SinGAN
-from .sampling import inject_masked, scale_at
+from .sampling import as_model, inject_masked, scale_at
 
 # %% ../nbs/applications/11_edit.ipynb #2b24d797
 def region(
@@ -28,11 +30,12 @@ def region(
 
 # %% ../nbs/applications/11_edit.ipynb #f4646fa5
 def copy_part(
-    image:torch.Tensor, # (1, 3, H, W) in [-1, 1]; it stays as it is
+    image, # as `as_image` takes it; it stays as it is
     box:tuple, # what is copied: (top, left, height, width), as shares of the image
     to:tuple, # where its top left corner goes: (top, left), as shares
 ) -> tuple: # edited image, and its mask (1, 1, H, W), 1 where it was changed
     "Duplicate a part of an image."
+    image = as_image(image)
     here, there = region(image, box), region(image, (*to, *box[2:]))
     edited, mask = image.clone(), torch.zeros_like(image[:, :1])
     edited[..., there[0], there[1]] = image[..., here[0], here[1]]
@@ -41,12 +44,13 @@ def copy_part(
 
 # %% ../nbs/applications/11_edit.ipynb #420c7934
 def move_part(
-    image:torch.Tensor, # (1, 3, H, W) in [-1, 1]; it stays as it is
+    image, # as `as_image` takes it; it stays as it is
     box:tuple, # what is moved: (top, left, height, width), as shares of the image
     to:tuple, # where its top left corner goes: (top, left), as shares
     fill:tuple, # (top, left) of the part that fills the hole
 ) -> tuple: # edited image, and its mask (1, 1, H, W), 1 where it was changed
     "Move a part of an image, and cover its old place with another part."
+    image = as_image(image)
     filled, hole = copy_part(image, (*fill, *box[2:]), box[:2])
     copied, there = copy_part(image, box, to)
     return torch.where(there > 0, copied, filled), torch.maximum(hole, there)
@@ -55,17 +59,19 @@ def move_part(
 EDIT_SHARE = .3                     # place of the default scale in the pyramid, from 0 (coarsest) to 1 (finest)
 
 def edit(
-    model:SinGAN,
-    edited:torch.Tensor, # (1, 3, H, W) in [-1, 1], the photograph with a part changed; any size
-    mask:torch.Tensor, # (1, 1, H, W) in [0, 1], 1 where it was changed; of the same size
-    scale:int=None, # where it enters, at least 1; by default the one at EDIT_SHARE
+    model:SinGAN|str|Path, # or its file or name, see `as_model`
+    edited, # the photograph with a part changed, as `as_image` takes it; any size
+    mask, # 1 (white) where it was changed, as `as_mask` takes it; of the same size
+    scale:int|None=None, # where it enters, at least 1; by default the one at EDIT_SHARE
     grow:float=.08, # margin around the mask that is redrawn too, as a share of the longer side
     feather:float=.04, # margin beyond, over which the photograph returns
     n:int=1, # variants
-    seed:int=0,
+    seed:int|None=None, # 0 by default
     noise:bool=True, # noise at this scale and the finer ones? without, there is one result
     blend:str="feather", # how the part meets the photograph: "feather" or "gradient", see `inject_masked`
+    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the photograph's size
-    "Make an edit part of the photograph (paper, section 4, editing); beyond the margins nothing changes."
+    "Make an edit part of the photograph (paper, section 4, editing); beyond the margins nothing changes. Raises `SinGANError`, as `sample` does."
+    model = as_model(model)
     scale = scale_at(model, EDIT_SHARE) if scale is None else scale
-    return inject_masked(model, edited, mask, scale, grow, feather, n, seed, noise, blend)
+    return inject_masked(model, edited, mask, scale, grow, feather, n, seed, noise, blend, generator)

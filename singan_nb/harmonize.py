@@ -6,31 +6,34 @@
 __all__ = ['HARMONIZE_SHARE', 'bounds', 'paste', 'harmonize']
 
 # %% ../nbs/applications/12_harmonize.ipynb #7f5559c1
+from pathlib import Path
+
 import torch
 
-from .images import SinGANError, check_image, resize
+from .images import SinGANError, as_image, resize
 from .models import SinGAN
-from .sampling import inject_masked, scale_at
+from .sampling import as_mask, as_model, inject_masked, scale_at
 
 # %% ../nbs/applications/12_harmonize.ipynb #969bd490
 def bounds(
-    mask:torch.Tensor, # (1, 1, H, W) in [0, 1]
+    mask, # as `as_mask` takes it
 ) -> tuple: # (top, left, bottom, right), in pixels
     "The rectangle around what a mask marks. Raises `SinGANError` if it marks nothing."
-    spots = (mask[0, 0] > .5).nonzero()
+    spots = (as_mask(mask)[0, 0] > .5).nonzero()
     if not len(spots): raise SinGANError("the mask is empty; it must be 1 on the object")
     return *spots.amin(0).tolist(), *(spots.amax(0) + 1).tolist()
 
 # %% ../nbs/applications/12_harmonize.ipynb #453cf723
 def paste(
-    background:torch.Tensor, # (1, 3, H, W) in [-1, 1]; it stays as it is
-    picture:torch.Tensor, # (1, 3, h, w) in [-1, 1], the picture with the object
-    outline:torch.Tensor, # (1, 1, h, w) in [0, 1], 1 on the object
+    background, # as `as_image` takes it; it stays as it is
+    picture, # the picture with the object, as `as_image` takes it
+    outline, # 1 on the object, as `as_mask` takes it; of the picture's size
     at:tuple=(.5, .5), # (y, x) of the object's middle, as shares of the background
     height:float=.3, # of the object, as a share of the background's height
 ) -> tuple: # composite (1, 3, H, W), and its mask (1, 1, H, W), 1 on the object
     "Put the object of one picture on another. Raises `SinGANError` if it does not lie inside."
-    (tall, wide), (top, left, bottom, right) = check_image(background).shape[-2:], bounds(outline)
+    background, picture, outline = as_image(background), as_image(picture), as_mask(outline)
+    (tall, wide), (top, left, bottom, right) = background.shape[-2:], bounds(outline)
     size = max(1, round(height*tall)), max(1, round(height*tall*(right - left)/(bottom - top)))
     y, x = round(at[0]*tall - size[0]/2), round(at[1]*wide - size[1]/2)
     if min(y, x) < 0 or y + size[0] > tall or x + size[1] > wide:
@@ -46,17 +49,19 @@ def paste(
 HARMONIZE_SHARE = .6                # place of the default scale in the pyramid, from 0 (coarsest) to 1 (finest)
 
 def harmonize(
-    model:SinGAN, # of the background alone
-    composite:torch.Tensor, # (1, 3, H, W) in [-1, 1], the background with an object pasted in; any size
-    mask:torch.Tensor, # (1, 1, H, W) in [0, 1], 1 on the object; of the same size
-    scale:int=None, # where it enters, at least 1; by default the one at HARMONIZE_SHARE
+    model:SinGAN|str|Path, # of the background alone; or its file or name, see `as_model`
+    composite, # the background with an object pasted in, as `as_image` takes it; any size
+    mask, # 1 (white) on the object, as `as_mask` takes it; of the same size
+    scale:int|None=None, # where it enters, at least 1; by default the one at HARMONIZE_SHARE
     grow:float=.03, # margin around the object that is redrawn too, as a share of the longer side
     feather:float=.03, # margin beyond, over which the background returns
     n:int=1, # variants
-    seed:int=0,
+    seed:int|None=None, # 0 by default
     noise:bool=True, # noise at this scale and the finer ones? without, there is one result
     blend:str="feather", # how the part meets the background: "feather" or "gradient", see `inject_masked`
+    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the background's size
-    "Give a pasted object the look of its background (paper, section 4); beyond the margins nothing changes."
+    "Give a pasted object the look of its background (paper, section 4); beyond the margins nothing changes. Raises `SinGANError`, as `sample` does."
+    model = as_model(model)
     scale = scale_at(model, HARMONIZE_SHARE) if scale is None else scale
-    return inject_masked(model, composite, mask, scale, grow, feather, n, seed, noise, blend)
+    return inject_masked(model, composite, mask, scale, grow, feather, n, seed, noise, blend, generator)

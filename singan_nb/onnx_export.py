@@ -16,6 +16,7 @@ import torch
 
 from .images import SinGANError, atomic_write
 from .models import SinGAN
+from .sampling import as_model, as_size, as_whole
 
 # %% ../nbs/practice/29_onnx.ipynb #199657bf
 def scramble(
@@ -34,7 +35,7 @@ def portable_noise(
     shape:tuple, # of the result, such as (1, 3, H, W)
 ) -> torch.Tensor: # of that shape; mean 0, variance 1
     "Nearly normal noise from whole numbers alone: twelve 16-bit numbers, added (Irwin-Hall)."
-    if not 0 <= seed < 2**32:
+    if not 0 <= as_whole("seed", seed) < 2**32:
         raise SinGANError(f"seed {seed} is out of range; it must be from 0 to {2**32 - 1}")
     stream = scramble(np.array([seed], np.uint32) ^ scramble(np.array([scale + 1], np.uint32)))
     words = scramble(stream + np.arange(6*int(np.prod(shape)), dtype=np.uint32)).reshape(-1, 6)
@@ -49,7 +50,7 @@ def _optional(name):
     "The module of an optional dependency."
     try: return import_module(name)
     except ImportError:
-        raise ExportError(f"the export needs the package {name}; pip install onnx onnxruntime") from None
+        raise ExportError(f"the export needs the package {name}; pip install 'singan_nb[onnx]'") from None
 
 # %% ../nbs/practice/29_onnx.ipynb #55cc2a9d
 class _Graph:
@@ -172,20 +173,21 @@ def page_noises(
 ) -> list: # of (1, 3, H, W), one for each scale; zero below the start scale
     "The noises of the site's page for a seed."
     def draw(k, size):
-        if k < start_scale: return torch.zeros(1, 3, *size)
+        if k < start_scale: return torch.zeros(1, 3, *size, dtype=torch.float32)
         return portable_noise(seed, k, (1, 1 if grey and k == 0 else 3, *size)).expand(1, 3, *size)
     return [draw(k, size) for k, size in enumerate(sizes)]
 
 # %% ../nbs/practice/29_onnx.ipynb #44a9969e
 @torch.no_grad()
 def page_sample(
-    model:SinGAN, # on the CPU
+    model:SinGAN|str|Path, # on the CPU; or its file or name, see `as_model`
     seed:int=0,
     start_scale:int=0, # coarser scales give their reconstruction
-    size:tuple=None, # (H, W); the photograph's by default
+    size:tuple|None=None, # (H, W); the photograph's by default
 ) -> torch.Tensor: # (1, 3, H, W) in [-1, 1]
     "The sample that the site's page draws for a seed, drawn by PyTorch. Raises `SinGANError` for a bad scale or size."
-    sizes = model.sizes_for(size)
+    model = as_model(model)
+    sizes = model.sizes_for(as_size(size))
     noises = page_noises(sizes, model.grey_noise, seed, start_scale)
     return model(noises[start_scale:], model.entry(start_scale, sizes), start_scale, sizes).clamp(-1, 1)
 
@@ -219,11 +221,11 @@ def _check(name, draw, model, tolerance):
 
 def check_onnx(
     path:str|Path, # an exported model
-    model:SinGAN, # that it was made from, on the CPU
+    model:SinGAN|str|Path, # that it was made from, on the CPU; or its file or name, see `as_model`
     tolerance:float=5e-4, # largest allowed difference, on the scale of [-1, 1]
 ) -> float: # largest difference found
     "Compare with PyTorch: every start scale, and two other sizes. Raises `ExportError` if they differ by more."
-    session = _session(str(path))
+    session, model = _session(str(path)), as_model(model)
     return _check(path, lambda noises, start: run_onnx(session, noises, start), model, tolerance)
 
 # %% ../nbs/practice/29_onnx.ipynb #b242a18f
@@ -235,15 +237,16 @@ def _rounded(model):
 
 # %% ../nbs/practice/29_onnx.ipynb #0c3c5dbf
 def export_onnx(
-    model:SinGAN,
+    model:SinGAN|str|Path, # or its file or name, see `as_model`
     path:str|Path, # ends in .onnx
     half:bool=False, # weights in 16 bits: half the size; they are rounded, unless they were already
     tolerance:float=5e-4, # largest allowed difference from PyTorch, on the scale of [-1, 1]
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
     "Write a model as one ONNX graph, checked against PyTorch; the file appears when the check has passed."
     if Path(path).suffix != ".onnx": raise ExportError(f"{path} must end in .onnx")
+    model = as_model(model)
     _check_exportable(model)
-    model = copy.deepcopy(model).cpu().eval()
+    model = copy.deepcopy(model).cpu()
     made = _whole(model, half)
     with atomic_write(path) as partial:
         partial.write_bytes(made.SerializeToString())
@@ -279,14 +282,15 @@ def run_scales(
 
 # %% ../nbs/practice/29_onnx.ipynb #a90d3e47
 def export_scales(
-    model:SinGAN,
+    model:SinGAN|str|Path, # or its file or name, see `as_model`
     folder:str|Path, # gets scale_0.onnx, scale_1.onnx, ...
     half:bool=False, # weights in 16 bits
     tolerance:float=5e-4, # largest allowed difference from PyTorch, on the scale of [-1, 1]
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
     "Write a model as one ONNX graph for each scale, after checking them against PyTorch. Raises `ExportError`."
+    model = as_model(model)
     _check_exportable(model)
-    model = copy.deepcopy(model).cpu().eval()
+    model = copy.deepcopy(model).cpu()
     made = [_scale_graph(model, k, half).SerializeToString() for k in range(len(model.scales))]
     sessions = [_session(content) for content in made]
     last = lambda noises, start: [*run_scales(sessions, noises, start)][-1].clamp(-1, 1)

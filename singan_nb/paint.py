@@ -6,26 +6,29 @@
 __all__ = ['PAINT_SHARE', 'palette', 'recolour', 'Recoloured', 'train_on_palette', 'paint_to_image']
 
 # %% ../nbs/applications/10_paint.ipynb #c0a31f91
+from pathlib import Path
+
 import torch
 from scipy.cluster.vq import kmeans2
 
 from .engine import FastTrainer
-from .images import SinGANError, check_image
+from .images import SinGANError, as_image
 from .models import Critic, SinGAN, enlarge, init_weights, seeded
-from .sampling import check_injection, inject, scale_at
+from .sampling import as_model, check_injection, check_sampling, inject, pick_seed, scale_at, as_whole
 
 # %% ../nbs/applications/10_paint.ipynb #a24a5cb2
 def palette(
-    image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
+    image, # as `as_image` takes it
     colours:int=5, # how many, at least 2
-    seed:int=0, # of the first guess
+    seed:int=0, # of the first guess, modulo 2**32
 ) -> torch.Tensor: # (colours, 3): red, green and blue of each
     "The colours that stand for all others with the least squared error: k-means over RGB pixels."
-    points = check_image(image)[0].flatten(1).T.double().cpu().numpy()          # (H·W, 3), a row for each pixel
-    if not 2 <= colours <= len(points):
+    image = as_image(image)
+    points = image[0].flatten(1).T.double().cpu().numpy()          # (H·W, 3), a row for each pixel
+    if not 2 <= as_whole("colours", colours) <= len(points):
         raise SinGANError(f"colours={colours} is out of range; it must be at least 2 "
                           f"and at most {len(points)}, the number of pixels")
-    centres, _ = kmeans2(points, colours, iter=30, minit="++", seed=seed)
+    centres, _ = kmeans2(points, colours, iter=30, minit="++", seed=seed % 2**32)
     return torch.from_numpy(centres).float().to(image.device)
 
 # %% ../nbs/applications/10_paint.ipynb #61de84ab
@@ -56,6 +59,8 @@ class Recoloured(SinGAN):
         return recolour(super().reconstruct(*arguments, **options), self.colours)
 
 # %% ../nbs/applications/10_paint.ipynb #93b15119
+@torch.inference_mode(False)
+@torch.enable_grad()
 def train_on_palette(
     model:SinGAN, # it stays as it is
     scale:int, # that is trained anew, at least 1
@@ -66,7 +71,7 @@ def train_on_palette(
     "Go on training one scale, so that it makes texture of flat colours (official code, paint2image.py)."
     old, size = model.scales[scale].generator, model.sizes[scale]
     width, layers = old.net[0][0].out_channels, len(old.net)
-    critic = init_weights(Critic(width, layers, border="zero"), seeded(seed, "paint"))
+    critic = init_weights(Critic(width, layers, border="zero").float(), seeded(seed, "paint"))
     trainer = FastTrainer(Recoloured(model, scale, colours), enlarge(model.image, size), width, layers,
                           (old, critic), iters, critic_steps=1, generator_steps=1, gp_every=4, crop=64,
                           critic_border="zero", seed=seed)
@@ -79,20 +84,23 @@ def train_on_palette(
 PAINT_SHARE = .25                   # place of the default scale in the pyramid, from 0 (coarsest) to 1 (finest)
 
 def paint_to_image(
-    model:SinGAN,
-    clipart:torch.Tensor, # (1, 3, H, W) in [-1, 1], any size
-    scale:int=None, # where it enters, at least 1; low scales change more; by default the one at PAINT_SHARE
+    model:SinGAN|str|Path, # or its file or name, see `as_model`
+    clipart, # the drawing, as `as_image` takes it; any size
+    scale:int|None=None, # where it enters, at least 1; low scales change more; by default the one at PAINT_SHARE
     quantize:bool=False, # train the scale for the photograph's main colours first?
     colours:int=5, # with quantize: how many
     iters:int=300, # with quantize: iterations of the training
     n:int=1, # pictures
-    seed:int=0,
-    size:tuple=None, # (H, W) of the result; the photograph's by default
+    seed:int|None=None, # 0 by default
+    size:tuple|None=None, # (H, W) of the result; the photograph's by default
+    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
-    "A drawing with the look of the photograph (paper, section 4, paint-to-image)."
+    "A drawing with the look of the photograph (paper, section 4, paint-to-image). Raises `SinGANError`, as `sample` does."
+    model, clipart, seed = as_model(model), as_image(clipart), pick_seed(seed, generator)
     scale = scale_at(model, PAINT_SHARE) if scale is None else scale
     if not quantize: return inject(model, clipart, scale, n, seed, size)
-    check_injection(model, clipart, scale, size)
+    check_injection(model, clipart, scale, size); check_sampling(model, n, scale, size)
+    if as_whole("iters", iters) < 1: raise SinGANError(f"iters={iters} cannot be; it must be at least 1")
     main = palette(enlarge(model.image, model.sizes[scale]), colours, seed)
     trained = train_on_palette(model, scale, main, iters, seed)
     flat = recolour(enlarge(clipart.to(model.device), model.sizes_for(size)[scale - 1]), main)

@@ -6,12 +6,14 @@
 __all__ = ['RETARGET_SHARE', 'layout_error', 'apparent_stretch', 'retarget']
 
 # %% ../nbs/applications/15_retarget.ipynb #cde5fafa
+from pathlib import Path
+
 import torch
 
 from .images import SinGANError, resize
 from .losses import rmse
 from .models import SinGAN, enlarge
-from .sampling import inject, scale_at
+from .sampling import as_model, as_size, check_sampling, inject, scale_at
 
 # %% ../nbs/applications/15_retarget.ipynb #06e18c57
 def layout_error(
@@ -38,17 +40,20 @@ def apparent_stretch(
 RETARGET_SHARE = .3                 # place of the default scale in the pyramid, from 0 (coarsest) to 1 (finest)
 
 def retarget(
-    model:SinGAN,
+    model:SinGAN|str|Path, # or its file or name, see `as_model`
     size:tuple, # (H, W) of the result, in pixels
-    start_scale:int=None, # the first that draws, at least 1: below it the layout is kept; default RETARGET_SHARE
+    start_scale:int|None=None, # the first that draws, at least 1: below it the layout is kept; default RETARGET_SHARE
     n:int=1, # variants
-    seed:int=0, # of the noise
+    seed:int|None=None, # of the noise; 0 by default
     noise:bool=True, # noise from the start scale up? without it, all variants are one
+    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
-    "The photograph in other proportions: its layout stretched, its texture not. Raises `SinGANError`."
+    "The photograph in other proportions: its layout stretched, its texture not. Raises `SinGANError`, as `sample` does."
+    model, size = as_model(model), as_size(size)
+    if size is None: raise SinGANError("retarget needs a size, (height, width) in pixels")
     start_scale = scale_at(model, RETARGET_SHARE) if start_scale is None else start_scale
-    model.check_scale(start_scale); model.sizes_for(size)
+    check_sampling(model, n, start_scale, size)
     if start_scale == 0:
         raise SinGANError("start_scale=0 keeps nothing of the photograph; retargeting starts at a scale "
                           f"from 1 to {len(model.scales) - 1}, and sample draws from scale 0")
-    return inject(model, enlarge(model.image, size), start_scale, n, seed, size, noise)
+    return inject(model, enlarge(model.image, size), start_scale, n, seed, size, noise, generator)

@@ -9,14 +9,15 @@ __all__ = ['SMALLEST', 'Plan', 'plan_enlargement', 'plan_official', 'enlarge_by_
 # %% ../nbs/applications/13_superres.ipynb #fb031625
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from .images import SinGANError, check_image, resize
+from .images import SinGANError, as_image, resize
 from .models import SinGAN, seeded, white_noise
-from .sampling import in_tiles
-from .training import Config, train
+from .sampling import as_model, check_finite, in_tiles, memory_for, pick_seed, sampling_memory
+from .training import PROCESS, Config, pick_device, plan_training, train
 
 # %% ../nbs/applications/13_superres.ipynb #41aac59e
 class Plan(NamedTuple):
@@ -70,23 +71,25 @@ def plan_official(
 # %% ../nbs/applications/13_superres.ipynb #319938ad
 @torch.no_grad()
 def enlarge_by_passes(
-    model:SinGAN, # trained on the photograph, with the plan's pyramid
-    image:torch.Tensor, # (1, 3, H, W), the photograph
+    model:SinGAN|str|Path, # trained on the photograph, with the plan's pyramid; or its file, see `as_model`
+    image, # the photograph, as `as_image` takes it
     plan:Plan, # factor, passes and ratio
-    seed:int=0, noise:bool=True, # of the noise; noise in each pass?
+    seed:int|None=None, noise:bool=True, # of the noise, 0 by default; noise in each pass?
     strength:float=.5, # share of what the generator adds, from 0 to 1 (the paper's)
     consistent:bool=True, # make each pass shrink back to the photograph?
     grey_first:bool=False, # the official code's slip: the first pass gets the grey noise of scale 0
+    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ): # yields (1, 3, ...) after each pass, the last one of size round(factor·H) × round(factor·W)
     "Enlarge a photograph by its own finest generator, again and again (paper, section 4)."
-    scale, draw = model.scales[-1], seeded(seed, "superres", device=model.device)
+    model, image = as_model(model), as_image(image)
+    scale, draw = model.scales[-1], seeded(pick_seed(seed, generator), "superres", device=model.device)
     x = small = image.to(model.device)
     for i in range(1, plan.passes + 1):
         size = tuple(round(side*plan.ratio**i) for side in small.shape[-2:])
         z, base = white_noise(size, 1, grey_first and i == 1, draw) if noise else None, scale.enlarge(x, size)
         x = (base + strength*(in_tiles()(scale, z, base) - base)).clamp(-1, 1)
         if consistent: x = (x + resize(small - resize(x, small.shape[-2:]), size)).clamp(-1, 1)
-        yield x
+        yield check_finite(x)
 
 # %% ../nbs/applications/13_superres.ipynb #bb4317af
 def superres_config(
@@ -98,24 +101,38 @@ def superres_config(
     return replace(config or Config(), max_size=max(SMALLEST, max(size)), min_size=plan.min_size,
                    scale_factor=plan.scale_factor, rec_weight=100., tune_noise=False)
 
+# %% ../nbs/applications/13_superres.ipynb #9a52a002
+def _memory_for(size, plan, config, device, trained=False):
+    "`memory_for` the last pass, or for the training if that comes first and takes more."
+    device, large = pick_device(device), tuple(round(side*plan.factor) for side in size)
+    training = plan_training(size, replace(config, iters=1), device)
+    passes = sampling_memory(large, config.width_at(len(training.sizes) - 1), kept=2)
+    needed = 0 if trained else training.memory - (PROCESS if device.type == "cpu" else 0)
+    return memory_for(large if passes > needed else size, max(passes, needed), device)
+
 # %% ../nbs/applications/13_superres.ipynb #27d5292c
 def super_resolve(
-    image:torch.Tensor, factor:float=4, # (1, 3, H, W) in [-1, 1]; above 1 and at most 16
-    config:Config=None, # of the training, except for the pyramid and rec_weight; the paper's by default
+    image, factor:float=4, # the photograph, as `as_image` takes it; above 1 and at most 16
+    config:Config|None=None, # of the training, except for the pyramid and rec_weight; the paper's by default
     out=None, # run directory of the training; None keeps it in memory
     resume:bool=False, # go on with what the run directory holds
-    seed:int=0, # of the noise in the passes
+    seed:int|None=None, # of the noise in the passes; 0 by default
     noise:bool=True, # noise in each pass?
     strength:float=.5, # share of the generator's additions that is taken, from 0 to 1 (the paper's)
     consistent:bool=True, # correct each pass so that it shrinks back to the photograph?
     device:str="auto", progress:bool=True, # progress: show a bar
+    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (1, 3, round(factor·H), round(factor·W)) in [-1, 1]
-    "Enlarge a photograph by what it shows itself (paper, section 4): train on it, then pass by pass."
+    ("Enlarge a photograph by what it shows itself (paper, section 4): train on it, then pass by pass. "
+     "Raises `SinGANError` for what cannot be, `OutOfMemory` before the training if it or the result does not fit.")
+    image, seed = as_image(image), pick_seed(seed, generator)
     if not 0 <= strength <= 1: raise SinGANError(f"strength={strength} is out of range; it must be from 0 to 1")
-    plan = plan_enlargement(check_image(image).shape[-2:], factor)
+    plan = plan_enlargement(image.shape[-2:], factor)
     config = superres_config(image.shape[-2:], plan, config)
+    with _memory_for(image.shape[-2:], plan, config, device): pass
     model = train(image, config, out, resume, device, progress=progress)
-    *_, large = enlarge_by_passes(model, image, plan, seed, noise, strength, consistent)
+    with _memory_for(image.shape[-2:], plan, config, device, trained=True):
+        for large in enlarge_by_passes(model, image, plan, seed, noise, strength, consistent): pass
     return large
 
 # %% ../nbs/applications/13_superres.ipynb #4b6bb43c

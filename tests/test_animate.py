@@ -1,6 +1,7 @@
 """Animation: the walk, the first frame, loops, files, memory."""
 import importlib.util
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_mp4(model, tmp_path, size):
 
 @pytest.mark.skipif(HAS_ENCODER, reason="imageio-ffmpeg is there")
 def test_mp4_says_what_it_needs(model, tmp_path):
-    with pytest.raises(SinGANError, match="pip install imageio-ffmpeg"): save_animation(animate(model, 1, frames=2), tmp_path/"film.mp4")
+    with pytest.raises(SinGANError, match=r"pip install 'singan_nb\[video\]'"): save_animation(animate(model, 1, frames=2), tmp_path/"film.mp4")
     assert not os.listdir(tmp_path)
 
 
@@ -160,3 +161,32 @@ def test_command(model, tmp_path, capsys):
 
 def test_an_unfinished_model_is_refused():
     with pytest.raises(ModelError, match="no scale yet"): animate(SinGAN(torch.zeros(1, 3, 20, 20)))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_frames_in_every_form(model, tmp_path, suffix):
+    "Pillow pictures, arrays and tensors of any float type are the same film; what lies outside [-1, 1] is clipped."
+    frames = list(animate(model, frames=3))
+    forms = [[to_pixels(x) for x in frames], [Image.fromarray(to_pixels(x)) for x in frames], [x.double() for x in frames], torch.cat(frames), (x for x in frames), [x.clone().requires_grad_() for x in frames]]
+    expected = save_animation(frames, tmp_path/f"film{suffix}").read_bytes()
+    for form in forms: assert save_animation(form, tmp_path/f"other{suffix}").read_bytes() == expected
+    assert save_animation([frames[0]*0 + 3], tmp_path/f"other{suffix}").read_bytes() == save_animation([frames[0]*0 + 1], tmp_path/f"film{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+@pytest.mark.parametrize("frames, words", [([], "no frames"), ([torch.zeros(1, 3, 4, 5), torch.zeros(1, 3, 5, 4)], "frame 1 has 5×4 pixels, the first 4×5"), ([torch.full((1, 3, 4, 5), float("nan"))], "NaN"), ([3], "a picture must be"), ([None], "a picture must be")])
+def test_frames_that_cannot_be_written_leave_no_file(tmp_path, suffix, frames, words):
+    with pytest.raises(SinGANError, match=words): save_animation(frames, tmp_path/f"film{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong, words", [(dict(alpha="a"), "alpha='a' must be a number"), (dict(beta=None), "beta=None must be a number"), (dict(frames=2.5), "whole number"), (dict(start_scale=.5), "whole number"), (dict(size=3), "two whole numbers")])
+def test_what_is_no_number_is_refused_before_the_first_frame(model, wrong, words):
+    with pytest.raises(SinGANError, match=words): animate(model, **wrong)
+
+
+def test_the_format_is_checked_before_the_first_frame(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    def never(): raise AssertionError("a frame was asked for"); yield
+    for name, fps, words in (("film.mp4", 10, r"pip install 'singan_nb\[video\]'"), ("film.avi", 10, "suffix"), ("film.gif", 1000, "fps=1000"), ("film.gif", "fast", "fps=fast")):
+        with pytest.raises(SinGANError, match=words): save_animation(never(), tmp_path/name, fps)

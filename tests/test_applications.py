@@ -1,10 +1,11 @@
 """Paint, edit, harmonize: what they keep exactly, what they refuse, and their commands."""
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from singan_nb.all import (EDIT_SHARE, HARMONIZE_SHARE, PAINT_SHARE, RETARGET_SHARE, ModelError, SinGAN, SinGANError, animate, copy_part, edit, harmonize, inject, inject_everywhere,
-                           inject_masked, load_image, load_mask, membrane, move_part, paint_to_image, palette, paste, recolour, retarget, save_image, scale_at, soft_mask)
+from singan_nb.all import (EDIT_SHARE, HARMONIZE_SHARE, PAINT_SHARE, RETARGET_SHARE, ModelError, SinGAN, SinGANError, animate, as_mask, copy_part, edit, enlarge_by_passes, harmonize, inject, inject_everywhere,
+                           inject_masked, load_image, load_mask, membrane, move_part, paint_to_image, palette, paste, plan_enlargement, recolour, retarget, save_image, scale_at, soft_mask, to_pixels)
 from singan_nb.cli import run_command
 
 
@@ -258,3 +259,66 @@ def test_an_error_is_one_line_even_after_a_note(files, singan):
     Image.new("RGBA", (60, 40), (200, 50, 50, 100)).save(files/"glass.png")
     done = singan("paint", files/"model.safetensors", files/"glass.png", "--scale", 9, "--out", files/"o.png")
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def forms(model, tmp_path_factory):
+    "One photograph and one mask in every form in which users hold them."
+    pixels, file = to_pixels(model.image), tmp_path_factory.mktemp("forms")/"picture.png"
+    marked = np.zeros(model.sizes[-1], bool); marked[5:15, 10:30] = True
+    save_image(model.image, file); Image.fromarray(marked).save(file.with_name("mask.png"))
+    content, image = file.read_bytes(), load_image(file)
+    pictures = {"array": pixels, "floats": pixels.astype(np.float32)/255, "16 bits": pixels.astype(np.uint16)*257, "Pillow": Image.fromarray(pixels), "path": file, "string": str(file), "bytes": content, "double": image.double(),
+                "needs gradient": image.clone().requires_grad_()}
+    masks = {"truth": marked, "0 and 1": marked.astype(np.uint8), "0 to 255": marked.astype(np.uint8)*255, "floats": marked.astype(np.float64), "three channels": np.repeat(marked[..., None].astype(np.uint8)*255, 3, 2),
+             "Pillow, 1 bit": Image.fromarray(marked), "Pillow, grey": Image.fromarray(marked.astype(np.uint8)*255), "path": file.with_name("mask.png"), "bytes": file.with_name("mask.png").read_bytes(),
+             "tensor of truth": torch.from_numpy(marked), "tensor of 3 axes": torch.from_numpy(marked)[None], "bytes as tensor": torch.from_numpy(marked).byte()[None, None]*255, "reversed": marked[::-1][::-1],
+             "double": torch.from_numpy(marked)[None, None].double().requires_grad_()}
+    return image, torch.from_numpy(marked)[None, None].float(), pictures, masks
+
+
+WITH_A_PICTURE = {"inject": lambda m, p: inject(m, p, 1), "everywhere": lambda m, p: inject_everywhere(m, p), "paint": lambda m, p: paint_to_image(m, p), "quantized": lambda m, p: paint_to_image(m, p, 1, quantize=True, iters=1),
+                  "palette": lambda m, p: palette(p), "copy": lambda m, p: copy_part(p, (0, 0, .5, .5), (.5, .5))[0], "move": lambda m, p: move_part(p, (0, 0, .3, .3), (.5, .5), (0, .5))[0],
+                  "passes": lambda m, p: list(enlarge_by_passes(m, p, plan_enlargement(m.sizes[-1], 1.3)))[-1]}
+WITH_A_MASK = {"edit": lambda m, p, k: edit(m, p, k, 1), "harmonize": lambda m, p, k: harmonize(m, p, k, 1), "masked": lambda m, p, k: inject_masked(m, p, k, 1, blend="gradient"), "paste": lambda m, p, k: paste(p, p, k)[0],
+               "outline": lambda m, p, k: paste(p, p, k)[1]}
+
+
+@pytest.mark.parametrize("name", WITH_A_PICTURE)
+def test_pictures_in_every_form(model, forms, name):
+    image, _, pictures, _ = forms
+    expected = WITH_A_PICTURE[name](model, image)
+    for form, picture in pictures.items(): assert torch.allclose(WITH_A_PICTURE[name](model, picture), expected, atol=1e-5), form
+    for wrong in (3, None, [1, 2], image.long(), image*3, image*float("nan"), np.zeros((4, 5, 7), np.uint8), "nothing.png"):
+        with pytest.raises(SinGANError) as refused: WITH_A_PICTURE[name](model, wrong)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:as a mask")
+@pytest.mark.parametrize("name", WITH_A_MASK)
+def test_masks_in_every_form(model, forms, name):
+    image, mask, pictures, masks = forms
+    expected = WITH_A_MASK[name](model, image, mask)
+    for form, given in masks.items(): assert torch.equal(WITH_A_MASK[name](model, image, given), expected), form
+    assert torch.allclose(WITH_A_MASK[name](model, pictures["array"], masks["truth"]), expected, atol=1e-5)
+    for wrong in (3, None, [1, 2], mask*0, torch.zeros(0, 0), np.zeros((3, 4), complex), np.array(["a"]), "nothing.png"):
+        with pytest.raises(SinGANError) as refused: WITH_A_MASK[name](model, image, wrong)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_mask_from_labels_and_levels():
+    levels = np.array([[0, 51], [255, 102]], np.uint8)
+    assert torch.equal(as_mask(levels), torch.tensor([[[[0, .2], [1, .4]]]])) and torch.equal(as_mask(levels//255), torch.tensor([[[[0, 0], [1., 0]]]]))
+
+
+def test_quantized_painting_has_any_seed(model, dunes):
+    "The seeds of scikit-learn and SciPy end at 2**32; ours do not."
+    for seed in (-1, 2**32, 2**61): assert paint_to_image(model, dunes, 1, quantize=True, iters=1, seed=seed).shape == model.image.shape
+    assert torch.equal(palette(dunes, seed=3), palette(dunes, seed=2**32 + 3)) and torch.equal(palette(dunes, seed=-1), palette(dunes, seed=2**32 - 1))
+
+
+def test_painting_trains_inside_inference_mode_too(model, dunes):
+    draw = lambda: paint_to_image(model, dunes, 1, quantize=True, iters=2)
+    expected = draw()
+    with torch.inference_mode(): assert torch.equal(draw(), expected)
+    with torch.no_grad(): assert torch.equal(draw(), expected)

@@ -2,6 +2,9 @@
 import math
 import os
 import shutil
+import subprocess
+import sys
+import zipfile
 
 import pytest
 import torch
@@ -145,6 +148,116 @@ def test_other_networks_are_refused(copy):
     with pytest.raises(OfficialError, match="head.conv.weight"): import_official(copy)
     torch.save(tensors, copy/"1"/"netG.pth"); torch.save(torch.zeros(3, 20, 20), copy/"0"/"z_opt.pth")
     with pytest.raises(OfficialError, match="0/z_opt.pth has the shape"): import_official(copy)
+
+
+class Call:
+    "What a pickle writes as a call of a function."
+    def __init__(self, *parts): self.parts = parts
+    def __reduce__(self): return self.parts
+
+
+def repacked(file, compression=zipfile.ZIP_STORED, **changed):
+    "A .pth file packed again, with other parts."
+    with zipfile.ZipFile(file) as parts: content = {name: parts.read(name) for name in parts.namelist()}
+    with zipfile.ZipFile(file, "w", compression) as parts:
+        for name, data in content.items(): parts.writestr(name, changed.get(name.rpartition("/")[2].replace(".", "_"), data))
+
+
+def other(name, change):
+    "A spoiler: rewrite what a file of the folder holds."
+    def spoil(folder):
+        value = torch.load(folder/name, weights_only=True)
+        torch.save(change(value), folder/name)
+    return spoil
+
+
+def pipe(folder): (folder/"reals.pth").unlink(); os.mkfifo(folder/"reals.pth")
+def device(folder): (folder/"reals.pth").unlink(); (folder/"reals.pth").symlink_to("/dev/zero")
+def directory(folder): (folder/"1"/"netG.pth").unlink(); (folder/"1"/"netG.pth").mkdir()
+def tail(value): return lambda tensors: tensors | {"tail.0.bias": value}
+def body(name, value): return lambda tensors: tensors | {f"body.block1.{name}": value(tensors[f"body.block1.{name}"])}
+def sparse_file(folder): os.truncate(folder/"0"/"netG.pth", 10**11)
+def without(tensors): return {name: value for name, value in tensors.items() if "block2" not in name}
+def long_pickle(folder): torch.save([[] for _ in range(300_000)], folder/"NoiseAmp.pth")
+def old_and_short(folder):
+    torch.save([torch.zeros(4, 5)], folder/"reals.pth", _use_new_zipfile_serialization=False)
+    content = (folder/"reals.pth").read_bytes()
+    at = content.index(b"K\x14N")                                     # 20 numbers are declared, now a billion
+    (folder/"reals.pth").write_bytes(content[:at] + b"J" + (10**9).to_bytes(4, "little") + content[at + 2:])
+
+
+MALFORMED = {
+    "a pipe": (pipe, "reals.pth.*no regular file"), "a device": (device, "reals.pth.*no regular file"), "a folder": (directory, "1/netG.pth.*no regular file"),
+    "a huge file": (sparse_file, "0/netG.pth.*100,000,000,000 bytes"),
+    "compressed": (lambda folder: repacked(folder/"reals.pth", zipfile.ZIP_DEFLATED), "reals.pth.*compressed"),
+    "a short record": (lambda folder: repacked(folder/"reals.pth", **{"0": b"1234"}), "reals.pth is damaged"),
+    "strides of 0": (other("reals.pth", lambda reals: reals[:-1] + [torch.zeros(1).expand(1, 3, 20_000, 20_000)]), "reals.pth.*repeats 4 bytes"),
+    "strides of 0 in a generator": (other("1/netG.pth", body("conv.weight", lambda old: torch.zeros(1).expand(30_000, 30_000, 3, 3))), "1/netG.pth.*repeats"),
+    "a large bytearray": (lambda folder: torch.save(Call(bytearray, (4*10**9,)), folder/"NoiseAmp.pth"), "NoiseAmp.pth.*calls .*bytearray"),
+    "a large tensor by call": (lambda folder: torch.save(Call(torch.Tensor, (10**5, 10**4)), folder/"0"/"z_opt.pth"), "z_opt.pth.*calls torch Tensor"),
+    "a sparse tensor": (lambda folder: torch.save(torch.eye(3).to_sparse(), folder/"0"/"z_opt.pth"), "z_opt.pth.*calls"),
+    "an endless pickle": (long_pickle, "NoiseAmp.pth.*too long"), "an old file that declares too much": (old_and_short, "reals.pth is damaged"),
+    "amplitudes: no list": (lambda folder: torch.save(3, folder/"NoiseAmp.pth"), "NoiseAmp.pth holds no list"), "amplitudes: names": (lambda folder: torch.save(["a", "b"], folder/"NoiseAmp.pth"), "NoiseAmp.pth holds no list"),
+    "amplitudes: negative": (lambda folder: torch.save([1, -1., 1., 1.], folder/"NoiseAmp.pth"), "NoiseAmp.pth holds no list"), "amplitudes: NaN": (lambda folder: torch.save([1, math.nan, 1., 1.], folder/"NoiseAmp.pth"), "NoiseAmp.pth holds no list"),
+    "amplitudes: pictures": (lambda folder: torch.save([torch.zeros(3, 4)]*4, folder/"NoiseAmp.pth"), "NoiseAmp.pth holds no list"),
+    "photographs: a number": (lambda folder: torch.save(3, folder/"reals.pth"), "reals.pth holds no list"), "photographs: none": (lambda folder: torch.save([], folder/"reals.pth"), "no finished scale"),
+    "photographs: names": (lambda folder: torch.save(["a"], folder/"reals.pth"), "reals.pth holds no list"), "photographs: no pixels": (other("reals.pth", lambda reals: [torch.zeros(1, 3, 0, 5)]*4), "reals.pth holds no list"),
+    "photographs: NaN": (other("reals.pth", lambda reals: reals[:-1] + [reals[-1]*math.nan]), "reals.pth holds no list.*NaN"), "photographs: whole numbers": (other("reals.pth", lambda reals: [real.long() for real in reals]), "reals.pth holds no list"),
+    "photographs: grey": (other("reals.pth", lambda reals: [real[:, :1] for real in reals]), "reals.pth holds no list"),
+    "noise: a list": (lambda folder: torch.save([1], folder/"0"/"z_opt.pth"), "z_opt.pth holds a list instead of noise"), "noise: NaN": (other("0/z_opt.pth", lambda z: z*math.nan), "cannot draw"),
+    "generator: a list": (lambda folder: torch.save([1], folder/"1"/"netG.pth"), "1/netG.pth holds no generator"), "generator: numbers": (other("1/netG.pth", tail(3)), "1/netG.pth holds another network"),
+    "generator: a name that is none": (other("1/netG.pth", lambda tensors: tensors | {7: torch.zeros(1)}), "1/netG.pth holds another network"), "generator: a layer is missing": (other("1/netG.pth", without), "1/netG.pth holds another network"),
+    "generator: no channels": (other("1/netG.pth", lambda tensors: {"head.conv.weight": torch.zeros(0, 3, 3, 3)}), "1/netG.pth holds another network"),
+    "generator: NaN": (other("1/netG.pth", tail(torch.full((3,), math.nan))), "cannot draw"), "generator: infinite": (other("1/netG.pth", body("norm.running_var", lambda old: old*math.inf)), "cannot draw"),
+    "generator: negative variance": (other("1/netG.pth", body("norm.running_var", lambda old: -old)), "cannot draw"), "generator: 1e38": (other("1/netG.pth", body("conv.weight", lambda old: old*0 + 1e38)), "cannot draw"),
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_malformed_folders_are_one_line_and_no_model(copy, kind):
+    spoil, words = MALFORMED[kind]
+    spoil(copy)
+    with pytest.raises(OfficialError, match=words) as refused: import_official(copy)
+    assert "\n" not in str(refused.value)
+
+
+UNDER_A_LIMIT = """
+import resource, sys
+from singan_nb.official import OfficialError, import_official
+used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize"))*1024
+resource.setrlimit(resource.RLIMIT_AS, (used + 2*10**8,)*2)
+for folder in sys.argv[1:]:
+    try: import_official(folder)
+    except OfficialError as error: print(error)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads memory from /proc")
+def test_no_malformed_file_takes_200_megabytes(official, tmp_path):
+    kinds = ("strides of 0", "a large bytearray", "an old file that declares too much", "compressed")
+    folders = [shutil.copytree(official[0], tmp_path/kind) for kind in kinds]
+    for kind, folder in zip(kinds[:-1], folders): MALFORMED[kind][0](folder)
+    torch.save([torch.zeros(1, 3, 5000, 5000)], folders[-1]/"reals.pth"); repacked(folders[-1]/"reals.pth", zipfile.ZIP_DEFLATED)
+    assert (folders[-1]/"reals.pth").stat().st_size < 10**6
+    done = subprocess.run([sys.executable, "-c", UNDER_A_LIMIT, *map(str, folders)], capture_output=True, text=True, timeout=300)
+    said = done.stdout.splitlines()
+    assert len(said) == 4 and all("is damaged, or holds more" in line for line in said) and not done.stderr, done.stderr
+
+
+def test_files_of_old_pytorch_and_of_a_gpu_are_read(copy, official):
+    "The official code was written for PyTorch 1.4: five pickles in a row, with storages of CUDA."
+    for name in ("reals.pth", "NoiseAmp.pth", "1/netG.pth", "1/z_opt.pth"): torch.save(torch.load(copy/name, weights_only=True), copy/name, _use_new_zipfile_serialization=False)
+    content = (copy/"reals.pth").read_bytes()
+    (copy/"reals.pth").write_bytes(content.replace(b"ctorch\nFloatStorage", b"ctorch.cuda\nFloatStorage"))
+    assert b"ctorch.cuda" in (copy/"reals.pth").read_bytes() and torch.equal(import_official(copy).reconstruct(), import_official(official[0]).reconstruct())
+
+
+def test_the_default_type_of_numbers_does_not_matter(official):
+    model = import_official(official[0])
+    torch.set_default_dtype(torch.float64)
+    try: again = import_official(official[0])
+    finally: torch.set_default_dtype(torch.float32)
+    assert again.device == model.device and all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(model.state_dict().values(), again.state_dict().values()))
 
 
 def test_noise_at_the_border_is_noted(copy):

@@ -99,6 +99,6 @@ def test_refusals(tmp_path, capsys, monkeypatch, arguments, says):
 
 def test_without_the_packages_it_says_what_to_install(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(SinGANError, match="pip install onnx onnxruntime"): export_onnx(model, tmp_path/"a.onnx")
+    with pytest.raises(SinGANError, match=r"pip install 'singan_nb\[onnx\]'"): export_onnx(model, tmp_path/"a.onnx")
     with pytest.raises(SinGANError, match="no scale yet"): export_onnx(SinGAN(model.image), tmp_path/"a.onnx")
     with pytest.raises(SinGANError, match="no scale yet"): export_scales(SinGAN(model.image), tmp_path/"a")

@@ -392,6 +392,7 @@ def _read(source, most):
         try:
             with open(path, "rb") as file: data = file.read(most + 1)
         except PermissionError: raise ImageError(f"{name} may not be read; check its permissions") from None
+        except MemoryError: raise ImageError(f"{name} needs more memory than there is; make it smaller first") from None
         except OSError as error: raise ImageError(f"{name} cannot be read ({error.strerror})") from None
     if len(data) > most: raise ImageError(f"{name} is larger than the limit of {most/1e6:,.0f} MB; make it smaller first")
     return data, name
@@ -419,7 +420,8 @@ def load_image(
     if torch.is_tensor(source): return as_image(source)
     colours, alpha, name = _pixels(source, formats, most)
     if not colours.size: raise ImageError(f"{name} has no pixels; save or download it again")
-    return to_tensor(_on_white(colours, alpha, name))
+    colours = _on_white(colours, alpha, name)
+    with _explained(name): return to_tensor(colours)
 
 # %% ../nbs/lessons/00_images.ipynb #f6c93c34
 def check_image(

@@ -315,7 +315,7 @@ def _explained(name):
 
 def open_picture(
     data:bytes, # the content of a file
-    name:str="the picture", # for messages
+    name:str="the file", # for messages
     formats:tuple=READ, # that may be opened, by Pillow's names
     most:int=MOST, # bytes that opening it may take
 ) -> Image.Image: # not yet decoded; its size is known
@@ -383,9 +383,9 @@ def _found(source):
 
 def _read(source, most):
     "The content of a file and its name for messages."
-    if isinstance(source, (bytes, bytearray, memoryview)): data, name = bytes(source), "the picture"
+    if isinstance(source, (bytes, bytearray, memoryview)): data, name = bytes(source), "the file"
     elif hasattr(source, "read"):
-        data, name = source.read(most + 1), printable(getattr(source, "name", "the picture"))
+        data, name = source.read(most + 1), printable(getattr(source, "name", "the file"))
         if not isinstance(data, bytes): raise ImageError(f"{name} is open as text; open it in binary mode, 'rb'")
     else:
         path = _found(source); name = printable(path)

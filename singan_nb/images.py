@@ -110,6 +110,7 @@ def _transform(profile, mode):
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB",
                                    ImageCms.Intent.RELATIVE_COLORIMETRIC, black_point)
 
+# %% ../nbs/lessons/00_images.ipynb #e082c07d
 def _apply(transform, picture):
     "The picture converted; itself if no colour changes by more than one level."
     if picture.mode in ("L", "RGB"):
@@ -120,6 +121,7 @@ def _apply(transform, picture):
         if np.abs(change).max() <= 1: return picture
     return transform.apply(picture)
 
+# %% ../nbs/lessons/00_images.ipynb #5cf20d82
 def _srgb(picture, profile, name):
     "A Pillow picture of mode L, RGB, CMYK or LAB in sRGB (relative colorimetric); a bad profile is a warning."
     from PIL import ImageCms
@@ -140,6 +142,7 @@ def _profiled(colours, profile, name):
     converted = _srgb(picture, profile, name)
     return colours if converted is picture else np.asarray(converted.convert("RGB"))
 
+# %% ../nbs/lessons/00_images.ipynb #124a722f
 def _pillow_pixels(picture, name="the picture"):
     "A Pillow picture of any mode as colours (H, W, 3) and alpha; it lies as the camera was held."
     picture, profile = ImageOps.exif_transpose(picture), picture.info.get("icc_profile")
@@ -181,6 +184,7 @@ def _white(page):
     if 0 < most < 2**bits - 1: return 2**next(b for b in (8, 10, 12, 14, 16, 32, 64) if most < 2**b) - 1
     return None if bits == 16 else 2**bits - 1
 
+# %% ../nbs/lessons/00_images.ipynb #d4376883
 def _page_pixels(page, name):
     "A page of a TIFF that Pillow reads wrongly, as colours and alpha."
     extra, white = page.extrasamples, _white(page)
@@ -210,6 +214,7 @@ def _silent(logger):
     try: yield
     finally: logger.disabled = before
 
+# %% ../nbs/lessons/00_images.ipynb #69524112
 def _tiff_pixels(data, name, most):
     "The full picture of a TIFF as colours and alpha."
     import tifffile
@@ -286,6 +291,7 @@ def _check_work(size, channels, depth, most, scans=1):
         raise ImageError(f"unpacks to {size[0]} × {size[1]} pixels{passes} and would take {max(work, pixels*scans)/1e6:,.0f} MB; "
                          f"the limit is {most/1e6:,.0f} MB; make it smaller first")
 
+# %% ../nbs/lessons/00_images.ipynb #ac9c8d55
 def _scans(jpeg):
     "Passes that a JPEG makes over its pixels: a progressive one has many."
     at, scans, marker = 2, 0, re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
@@ -313,6 +319,7 @@ def _explained(name):
     except MemoryError: raise ImageError(f"{name} needs more memory than there is; make it smaller first") from None
     except Exception as error: raise ImageError(f"{name} is damaged ({error}); save or download it again") from None
 
+# %% ../nbs/lessons/00_images.ipynb #b9aee6df
 def open_picture(
     data:bytes, # the content of a file
     name:str="the file", # for messages
@@ -381,6 +388,7 @@ def _found(source):
         raise ImageError(f"{str(source)[:80]!r} cannot be the name of a file ({getattr(error, 'strerror', error)})") from None
     raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
 
+# %% ../nbs/lessons/00_images.ipynb #31f34a6a
 def _read(source, most):
     "The content of a file and its name for messages."
     if isinstance(source, (bytes, bytearray, memoryview)): data, name = bytes(source), "the file"
@@ -476,6 +484,7 @@ def _marked(colours, alpha):
     if ground == "black" and white.mean() >= .01: raise ImageError("has black, white and colours; paint white on black")
     return ((high if ground == "black" else 1 - low) > .15).astype(np.float32), f"what is not {ground}"
 
+# %% ../nbs/lessons/00_images.ipynb #2f464abe
 def read_mask(
     source, # a picture in any form that `load_image` takes
     most:int=MOST, # bytes that opening it may take
@@ -617,6 +626,7 @@ def _picture(image):
     layers = [colours.astype(np.float32)/_top(colours), *([] if alpha is None else [alpha[..., None]])]
     return Image.fromarray((np.concatenate(layers, -1)*255).round().astype(np.uint8))
 
+# %% ../nbs/lessons/00_images.ipynb #3fa7b308
 def save_image(
     image, # (1, 3, H, W) or (3, H, W), floats in [-1, 1] or uint8; an array as `load_image` takes it; or a Pillow picture
     path:str|Path, # the suffix names the format: .png .jpg .webp .tif; ~ is the home folder

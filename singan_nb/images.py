@@ -214,6 +214,11 @@ def _silent(logger):
     try: yield
     finally: logger.disabled = before
 
+def _passes(page, data):
+    "Passes over the pixels that a JPEG inside a page makes."
+    if page.compression not in (6, 7): return 1
+    return max(data.count(b"\xff\xda", at, at + size) for at, size in zip(page.dataoffsets, page.databytecounts))
+
 # %% ../nbs/lessons/00_images.ipynb #69524112
 def _tiff_pixels(data, name, most):
     "The full picture of a TIFF as colours and alpha."
@@ -223,10 +228,8 @@ def _tiff_pixels(data, name, most):
         if pages > 1: warnings.warn(f"{name} holds {pages} pictures: the first is taken", stacklevel=4)
         if page.photometric in (0, 1) and page.samplesperpixel > 2:
             raise ImageError(f"is a TIFF of {page.samplesperpixel} grey channels, not one picture; export it as RGB")
-        parts = [data[at:at+size] for at, size in zip(page.dataoffsets, page.databytecounts)] if page.compression in (6, 7) else []
-        scans = max([part.count(b"\xff\xda") for part in parts], default=1)               # of a JPEG inside
         size, depth = (page.imagewidth, page.imagelength), page.dtype.itemsize if page.dtype else 1
-        _check_work(size, page.samplesperpixel, depth, most, scans)
+        _check_work(size, page.samplesperpixel, depth, most, _passes(page, data))
         index, plain = page.index, page.bitspersample <= 8 and page.sampleformat in (1, 4)
         if page.is_subifd or not plain:
             try: return _page_pixels(page, name)
@@ -254,6 +257,7 @@ OTHERS = {"PostScript": rb"\x04?%!|\xc5\xd0\xd3\xc6", "a PDF": rb"%PDF", "an SVG
           "a video": rb"....(ftyp|moov|mdat)|RIFF....AVI |\x1a\x45\xdf\xa3|\0\0\x01[\xba\xb3]", "an X bitmap": rb"#define |/\* XPM",
           "a zip archive": rb"PK\x03\x04", "a pointer of Git LFS": rb"version https://git-lfs"}
 
+# %% ../nbs/lessons/00_images.ipynb #9e39ca46
 def _kind(data):
     "Pillow's name for the format of these bytes; raises `ImageError` if it is none that we read."
     starts = lambda kinds: next((kind for kind, first in kinds.items() if re.match(first, data[:400], re.DOTALL)), None)

@@ -110,6 +110,7 @@ def _transform(profile, mode):
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB",
                                    ImageCms.Intent.RELATIVE_COLORIMETRIC, black_point)
 
+# %% ../nbs/lessons/00_images.ipynb #e082c07d
 def _apply(transform, picture):
     "The picture converted; itself if no colour changes by more than one level."
     if picture.mode in ("L", "RGB"):
@@ -120,6 +121,7 @@ def _apply(transform, picture):
         if np.abs(change).max() <= 1: return picture
     return transform.apply(picture)
 
+# %% ../nbs/lessons/00_images.ipynb #5cf20d82
 def _srgb(picture, profile, name):
     "A Pillow picture of mode L, RGB, CMYK or LAB in sRGB (relative colorimetric); a bad profile is a warning."
     from PIL import ImageCms
@@ -140,6 +142,7 @@ def _profiled(colours, profile, name):
     converted = _srgb(picture, profile, name)
     return colours if converted is picture else np.asarray(converted.convert("RGB"))
 
+# %% ../nbs/lessons/00_images.ipynb #124a722f
 def _pillow_pixels(picture, name="the picture"):
     "A Pillow picture of any mode as colours (H, W, 3) and alpha; it lies as the camera was held."
     picture, profile = ImageOps.exif_transpose(picture), picture.info.get("icc_profile")
@@ -181,6 +184,7 @@ def _white(page):
     if 0 < most < 2**bits - 1: return 2**next(b for b in (8, 10, 12, 14, 16, 32, 64) if most < 2**b) - 1
     return None if bits == 16 else 2**bits - 1
 
+# %% ../nbs/lessons/00_images.ipynb #d4376883
 def _page_pixels(page, name):
     "A page of a TIFF that Pillow reads wrongly, as colours and alpha."
     extra, white = page.extrasamples, _white(page)
@@ -210,6 +214,12 @@ def _silent(logger):
     try: yield
     finally: logger.disabled = before
 
+def _passes(page, data):
+    "Passes over the pixels that a JPEG inside a page makes."
+    if page.compression not in (6, 7): return 1
+    return max(data.count(b"\xff\xda", at, at + size) for at, size in zip(page.dataoffsets, page.databytecounts))
+
+# %% ../nbs/lessons/00_images.ipynb #69524112
 def _tiff_pixels(data, name, most):
     "The full picture of a TIFF as colours and alpha."
     import tifffile
@@ -218,10 +228,8 @@ def _tiff_pixels(data, name, most):
         if pages > 1: warnings.warn(f"{name} holds {pages} pictures: the first is taken", stacklevel=4)
         if page.photometric in (0, 1) and page.samplesperpixel > 2:
             raise ImageError(f"is a TIFF of {page.samplesperpixel} grey channels, not one picture; export it as RGB")
-        parts = [data[at:at+size] for at, size in zip(page.dataoffsets, page.databytecounts)] if page.compression in (6, 7) else []
-        scans = max([part.count(b"\xff\xda") for part in parts], default=1)               # of a JPEG inside
         size, depth = (page.imagewidth, page.imagelength), page.dtype.itemsize if page.dtype else 1
-        _check_work(size, page.samplesperpixel, depth, most, scans)
+        _check_work(size, page.samplesperpixel, depth, most, _passes(page, data))
         index, plain = page.index, page.bitspersample <= 8 and page.sampleformat in (1, 4)
         if page.is_subifd or not plain:
             try: return _page_pixels(page, name)
@@ -249,6 +257,7 @@ OTHERS = {"PostScript": rb"\x04?%!|\xc5\xd0\xd3\xc6", "a PDF": rb"%PDF", "an SVG
           "a video": rb"....(ftyp|moov|mdat)|RIFF....AVI |\x1a\x45\xdf\xa3|\0\0\x01[\xba\xb3]", "an X bitmap": rb"#define |/\* XPM",
           "a zip archive": rb"PK\x03\x04", "a pointer of Git LFS": rb"version https://git-lfs"}
 
+# %% ../nbs/lessons/00_images.ipynb #9e39ca46
 def _kind(data):
     "Pillow's name for the format of these bytes; raises `ImageError` if it is none that we read."
     starts = lambda kinds: next((kind for kind, first in kinds.items() if re.match(first, data[:400], re.DOTALL)), None)
@@ -286,6 +295,7 @@ def _check_work(size, channels, depth, most, scans=1):
         raise ImageError(f"unpacks to {size[0]} × {size[1]} pixels{passes} and would take {max(work, pixels*scans)/1e6:,.0f} MB; "
                          f"the limit is {most/1e6:,.0f} MB; make it smaller first")
 
+# %% ../nbs/lessons/00_images.ipynb #ac9c8d55
 def _scans(jpeg):
     "Passes that a JPEG makes over its pixels: a progressive one has many."
     at, scans, marker = 2, 0, re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
@@ -313,9 +323,10 @@ def _explained(name):
     except MemoryError: raise ImageError(f"{name} needs more memory than there is; make it smaller first") from None
     except Exception as error: raise ImageError(f"{name} is damaged ({error}); save or download it again") from None
 
+# %% ../nbs/lessons/00_images.ipynb #b9aee6df
 def open_picture(
     data:bytes, # the content of a file
-    name:str="the picture", # for messages
+    name:str="the file", # for messages
     formats:tuple=READ, # that may be opened, by Pillow's names
     most:int=MOST, # bytes that opening it may take
 ) -> Image.Image: # not yet decoded; its size is known
@@ -381,17 +392,19 @@ def _found(source):
         raise ImageError(f"{str(source)[:80]!r} cannot be the name of a file ({getattr(error, 'strerror', error)})") from None
     raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
 
+# %% ../nbs/lessons/00_images.ipynb #31f34a6a
 def _read(source, most):
     "The content of a file and its name for messages."
-    if isinstance(source, (bytes, bytearray, memoryview)): data, name = bytes(source), "the picture"
+    if isinstance(source, (bytes, bytearray, memoryview)): data, name = bytes(source), "the file"
     elif hasattr(source, "read"):
-        data, name = source.read(most + 1), printable(getattr(source, "name", "the picture"))
+        data, name = source.read(most + 1), printable(getattr(source, "name", "the file"))
         if not isinstance(data, bytes): raise ImageError(f"{name} is open as text; open it in binary mode, 'rb'")
     else:
         path = _found(source); name = printable(path)
         try:
             with open(path, "rb") as file: data = file.read(most + 1)
         except PermissionError: raise ImageError(f"{name} may not be read; check its permissions") from None
+        except MemoryError: raise ImageError(f"{name} needs more memory than there is; make it smaller first") from None
         except OSError as error: raise ImageError(f"{name} cannot be read ({error.strerror})") from None
     if len(data) > most: raise ImageError(f"{name} is larger than the limit of {most/1e6:,.0f} MB; make it smaller first")
     return data, name
@@ -419,7 +432,8 @@ def load_image(
     if torch.is_tensor(source): return as_image(source)
     colours, alpha, name = _pixels(source, formats, most)
     if not colours.size: raise ImageError(f"{name} has no pixels; save or download it again")
-    return to_tensor(_on_white(colours, alpha, name))
+    colours = _on_white(colours, alpha, name)
+    with _explained(name): return to_tensor(colours)
 
 # %% ../nbs/lessons/00_images.ipynb #f6c93c34
 def check_image(
@@ -474,6 +488,7 @@ def _marked(colours, alpha):
     if ground == "black" and white.mean() >= .01: raise ImageError("has black, white and colours; paint white on black")
     return ((high if ground == "black" else 1 - low) > .15).astype(np.float32), f"what is not {ground}"
 
+# %% ../nbs/lessons/00_images.ipynb #2f464abe
 def read_mask(
     source, # a picture in any form that `load_image` takes
     most:int=MOST, # bytes that opening it may take
@@ -615,6 +630,7 @@ def _picture(image):
     layers = [colours.astype(np.float32)/_top(colours), *([] if alpha is None else [alpha[..., None]])]
     return Image.fromarray((np.concatenate(layers, -1)*255).round().astype(np.uint8))
 
+# %% ../nbs/lessons/00_images.ipynb #3fa7b308
 def save_image(
     image, # (1, 3, H, W) or (3, H, W), floats in [-1, 1] or uint8; an array as `load_image` takes it; or a Pillow picture
     path:str|Path, # the suffix names the format: .png .jpg .webp .tif; ~ is the home folder

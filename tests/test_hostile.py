@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import resource
 import struct
 import subprocess
@@ -19,10 +20,12 @@ import tifffile
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import EpsImagePlugin, Image, features
 
+import singan_nb.images
 from singan_nb.all import ImageError, ModelError, SinGAN, check_image, load_image, sample
 from singan_nb.cli import run_command
+from singan_nb.images import MOST_UPLOADED, open_picture, read_mask, to_pixels
 
 INPUTS = int(os.environ.get("SINGAN_HOSTILE", 200))
 RECORD = os.environ.get("SINGAN_HOSTILE_RECORD")           # a JSON file for the figures
@@ -81,7 +84,8 @@ def encoded(form, mode="RGB", **options):
 
 def images():
     deep = io.BytesIO(); tifffile.imwrite(deep, np.zeros((9, 11, 3), np.uint16), photometric="rgb")
-    return [encoded("PNG"), encoded("PNG", "P"), encoded("PNG", "LA"), encoded("JPEG"), encoded("JPEG", "CMYK"), encoded("JPEG", progressive=True), encoded("WEBP"),
+    modern = [encoded(form) for form, codec in (("AVIF", "avif"), ("JPEG2000", "jpg_2000")) if features.check(codec)]
+    return [*modern, encoded("PNG"), encoded("PNG", "P"), encoded("PNG", "LA"), encoded("JPEG"), encoded("JPEG", "CMYK"), encoded("JPEG", progressive=True), encoded("WEBP"),
             encoded("WEBP", lossless=True), encoded("TIFF"), encoded("TIFF", compression="tiff_lzw"), encoded("GIF", "P"), encoded("BMP"), deep.getvalue()]
 
 
@@ -172,11 +176,74 @@ def test_nothing_is_unpickled(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 2 and not (tmp_path/"ran").exists()
 
 
-def test_no_program_is_started_for_a_picture(tmp_path, monkeypatch):
-    "Pillow hands an EPS to Ghostscript; we do not open it."
-    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
-    (tmp_path/"a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n")
-    with pytest.raises(ImageError, match="not a picture"): load_image(tmp_path/"a.png")
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n{} loop\nshowpage\n"
+DOS_EPS = struct.pack("<IIIIIIIH", 0xC6D3D0C5, 30, len(POSTSCRIPT), 0, 0, 0, 0, 0xFFFF) + POSTSCRIPT
+
+
+@pytest.fixture
+def ghostscript(tmp_path, monkeypatch):
+    "A stand-in for Ghostscript on the PATH, which leaves a file if it is ever called."
+    folder = tmp_path/"bin"; folder.mkdir()
+    for name in ("gs", "gswin64c", "gswin32c"):
+        (folder/name).write_text(f"#!/bin/sh\ntouch '{tmp_path/'called'}'\nexit 1\n"); (folder/name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    return tmp_path/"called"
+
+
+def test_no_program_is_started_for_a_picture(tmp_path, ghostscript, capsys):
+    "Pillow by itself hands PostScript to Ghostscript, whatever the file is called; we never do."
+    with pytest.raises((OSError, subprocess.CalledProcessError)): Image.open(io.BytesIO(POSTSCRIPT)).load()
+    assert ghostscript.exists(); ghostscript.unlink()                              # the stand-in works
+    for data in (POSTSCRIPT, DOS_EPS, b"\x04" + POSTSCRIPT):
+        for suffix in (".png", ".jpg", ".tif", ".eps", ".ps", ".webp", ".gif", ""):
+            file = tmp_path/f"a{suffix}"; file.write_bytes(data)
+            for opened in (load_image, read_mask):
+                for source in (file, str(file), data, io.BytesIO(data), file.open("rb")):
+                    with pytest.raises(ImageError, match="PostScript, not a picture"): opened(source)
+    assert run_command(["train", str(tmp_path/"a.png"), "--out", str(tmp_path/"run")]) == 2
+    assert not ghostscript.exists() and "PostScript" in capsys.readouterr().err
+
+
+def test_only_pillow_behind_our_door_opens_pictures():
+    "No module of the package calls Pillow's open without naming the formats, nor another library that reads pictures or videos."
+    for path in Path(singan_nb.images.__file__).parent.glob("*.py"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if "Image.open(" in line: assert "formats=" in line or "io.BytesIO(picture.png)" in line or "Image.open(buffer)" in line, f"{path.name}: {line}"
+            assert not re.search(r"imageio\.|imread|VideoCapture|cairosvg|decode_image|read_image", line) or "imageio_ffmpeg" in line, f"{path.name}: {line}"
+
+
+def box(brand, *others): return struct.pack(">I", 16 + 4*len(others)) + b"ftyp" + brand + bytes(4) + b"".join(others) + bytes(200)
+
+
+OTHERS = {"ps": (POSTSCRIPT, "PostScript"), "eps": (DOS_EPS, "PostScript"), "pdf": (b"%PDF-1.7\n1 0 obj", "a PDF"), "svg": (b'<svg xmlns="http://www.w3.org/2000/svg"><image href="/etc/passwd"/></svg>', "an SVG"),
+          "svgz": (b'<?xml version="1.0"?>\n<!-- x -->\n<!DOCTYPE svg PUBLIC "x" "y"><svg/>', "an SVG"), "fli": (struct.pack("<IH", 200, 0xAF11) + bytes(200), "FLIC"), "flc": (struct.pack("<IH", 200, 0xAF12) + bytes(200), "FLIC"),
+          "wmf": (b"\xd7\xcd\xc6\x9a" + bytes(60), "metafile"), "emf": (b"\1\0\0\0" + bytes(36) + b" EMF" + bytes(60), "metafile"), "mp4": (box(b"isom", b"mp42"), "a video"), "mov": (box(b"qt  "), "a video"), "avi": (b"RIFF\0\0\0\0AVI LIST", "a video"),
+          "mkv": (b"\x1a\x45\xdf\xa3" + bytes(60), "a video"), "mpg": (b"\0\0\1\xba" + bytes(60), "a video"), "heic": (box(b"heic", b"mif1"), "HEIC|damaged"), "avif": (box(b"avif", b"mif1"), "AVIF|damaged"), "jp2": (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(60), "JPEG 2000|damaged"),
+          "jxl": (b"\xff\x0a" + bytes(60), "JPEG XL"), "dng": (None, "raw data"), "cr2": (b"II*\0\x10\0\0\0CR\2\0" + bytes(60), "raw data"), "cr3": (box(b"crx "), "raw data"), "raf": (b"FUJIFILMCCD-RAW 0201", "raw data"), "orf": (b"IIRO\x08\0\0\0", "raw data"), "rw2": (b"IIU\0\x18\0\0\0", "raw data"),
+          "psd": (b"8BPS\0\1" + bytes(60), "Photoshop"), "xcf": (b"gimp xcf v011\0", "GIMP"), "ico": (b"\0\0\1\0\1\0" + bytes(60), "an icon"), "cur": (b"\0\0\2\0\1\0" + bytes(60), "an icon"), "tga": (b"\0\0\x0a" + bytes(60), "not a picture"), "xbm": (b"#define im_width 8\n#define im_height 8\n", "X bitmap"),
+          "xpm": (b"/* XPM */\nstatic char", "X bitmap"), "exr": (b"\x76\x2f\x31\1" + bytes(60), "OpenEXR"), "hdr": (b"#?RADIANCE\n", "Radiance"), "html": (b"<!DOCTYPE html><title>404</title>", "a web page"), "zip": (b"PK\3\4" + bytes(60), "zip"), "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+          "txt": (b"hello", "not a picture"), "bin": (bytes(100), "not a picture")}
+OURS = ("png", "jpg", "jpeg", "webp", "tif", "bmp", "gif", "ppm")
+
+
+def test_other_formats_are_named_under_any_name(tmp_path):
+    "Contents of nearly forty formats, each under the names of ours and of some others: one line says what the content is."
+    dng = io.BytesIO(); tifffile.imwrite(dng, np.zeros((8, 8, 3), np.uint8), photometric="rgb", extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])
+    for i, (kind, (data, words)) in enumerate(OTHERS.items()):
+        for suffix in (*OURS, *list(OTHERS)[i % 7::7]):
+            file = tmp_path/f"a.{suffix}"; file.write_bytes(data or dng.getvalue())
+            with pytest.raises(ImageError, match=words) as error: load_image(file)
+            assert str(file) in str(error.value) and "\n" not in str(error.value), (kind, suffix)
+
+
+def test_our_formats_are_read_under_any_name(tmp_path):
+    "The content decides, not the name."
+    pixels = np.full((16, 16, 3), (200, 40, 90), np.uint8)
+    for form in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM"):
+        for suffix in (*OURS, *list(OTHERS)[::5]):
+            Image.fromarray(pixels).save(tmp_path/f"a.{suffix}", form)
+            assert np.abs(to_pixels(load_image(tmp_path/f"a.{suffix}")).astype(int) - pixels).max() < 12, (form, suffix)
 
 
 def bomb_png(width, height):
@@ -187,19 +254,83 @@ def bomb_png(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+def declaring(tiff, side):
+    "The TIFF with another width and height in its header."
+    data = bytearray(tiff)
+    with tifffile.TiffFile(io.BytesIO(tiff)) as file:
+        for name in ("ImageWidth", "ImageLength"):
+            at = file.pages[0].tags[name].valueoffset
+            data[at:at+2] = struct.pack("<H", side)
+    return bytes(data)
+
+
 def test_decompression_bombs(tmp_path, capsys):
     "Real ones: 900 million pixels in 113 kB, and a TIFF that declares four thousand million."
     (tmp_path/"bomb.png").write_bytes(bomb_png(30_000, 30_000))
     assert (tmp_path/"bomb.png").stat().st_size < 200_000
     tifffile.imwrite(tmp_path/"bomb.tif", np.zeros((8, 8, 3), np.uint16), photometric="rgb")
-    whole = (tmp_path/"bomb.tif").read_bytes()
-    with tifffile.TiffFile(tmp_path/"bomb.tif") as file: places = [file.pages[0].tags[name].valueoffset for name in ("ImageWidth", "ImageLength")]
-    data = bytearray(whole)
-    for at in places: data[at:at+2] = struct.pack("<H", 65535)
-    (tmp_path/"bomb.tif").write_bytes(data)
+    (tmp_path/"bomb.tif").write_bytes(declaring((tmp_path/"bomb.tif").read_bytes(), 65535))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name in ("bomb.png", "bomb.tif"):
         assert run_command(["train", str(tmp_path/name), "--out", str(tmp_path/"run")]) == 2
         said = capsys.readouterr().err
         assert "unpacks to" in said and "make it smaller" in said and said.count("\n") == 1, said
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000 and not (tmp_path/"run").exists()
+
+
+def scans(jpeg, times):
+    "A progressive JPEG whose last scan comes again and again."
+    begin, end = jpeg.rfind(b"\xff\xda"), jpeg.rfind(b"\xff\xd9")
+    return jpeg[:begin] + jpeg[begin:end]*times + jpeg[end:]
+
+
+def small_files_of_gigabytes():
+    screen = b"GIF89a" + struct.pack("<HH", 9400, 9400) + b"\0\0\0," + struct.pack("<HHHH", 0, 0, 9400, 9400) + b"\0\2\2D\1\0;"
+    deep = io.BytesIO(); tifffile.imwrite(deep, np.zeros((8, 8)), photometric="minisblack", compression="deflate")
+    out = io.BytesIO(); Image.new("RGB", (2000, 2000)).save(out, "JPEG", progressive=True)
+    return {"a screen of 88 megapixels": screen, "a PNG of 169 megapixels": bomb_png(13_000, 13_000), "a float64 TIFF": declaring(deep.getvalue(), 6500), "a thousand scans": scans(out.getvalue(), 1000)}
+
+
+def test_work_is_limited_before_decoding():
+    "Each is small, and would take gigabytes or minutes; peak memory does not move."
+    small = small_files_of_gigabytes()
+    load_image("dunes")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, data in small.items():
+        assert len(data) < 400_000
+        with pytest.raises(ImageError, match="unpacks to .*make it smaller"): load_image(data)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+
+
+def test_uploads_are_limited_further():
+    "14 megapixels of 8 bits need 18 bytes each; a limit for a drawing admits its own size alone."
+    data = encoded_size(4000, 4000)
+    with pytest.raises(ImageError, match="4000 × 4000 pixels .* 288 MB; the limit is 268 MB"): load_image(data, most=MOST_UPLOADED)
+    assert open_picture(data).size == (4000, 4000)
+    with pytest.raises(ImageError, match="is JPEG; give PNG"): load_image(encoded("JPEG"), formats=("PNG",))
+    with pytest.raises(ImageError, match="is TIFF; give PNG"): load_image(encoded("TIFF"), formats=("PNG",))
+    with pytest.raises(ImageError, match="larger than the limit"): load_image(b"x"*1001, most=1000)
+    assert load_image(encoded("PNG"), formats=("PNG",)).shape == (1, 3, 13, 17)
+
+
+def encoded_size(width, height):
+    out = io.BytesIO(); Image.new("RGB", (width, height)).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def test_a_movie_ends_where_the_picture_does(tmp_path):
+    "Phones put a film behind a JPEG: whatever stands there is no scan."
+    film = b"\xff\xda\0\2"*100_000
+    assert load_image(encoded("JPEG") + film).shape == (1, 3, 13, 17)
+    assert singan_nb.images._scans(scans(encoded("JPEG", progressive=True), 5)) == 14
+
+
+def test_out_of_memory_is_one_line(tmp_path):
+    "16 megapixels where the process may take 100 MB more than it has."
+    (tmp_path/"a.png").write_bytes(bomb_png(4000, 4000))
+    code = ("import resource; from singan_nb.images import load_image, ImageError\nload_image('dunes')\n"
+            "size = int(open('/proc/self/statm').read().split()[0])*resource.getpagesize()\n"
+            "resource.setrlimit(resource.RLIMIT_AS, (size + 100*2**20,)*2)\n"
+            f"try: load_image({str(tmp_path/'a.png')!r})\nexcept ImageError as error: print(error)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "needs more memory than there is" in done.stdout and not done.stderr, done.stderr

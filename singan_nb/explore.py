@@ -26,8 +26,8 @@ from .animate import ANIMATE_SHARE, animate, save_animation
 from .edit import EDIT_SHARE, copy_part, move_part, region
 from .engine import FastTrainer
 from .harmonize import paste
-from .images import (READ, ImageError, Picture, SinGANError, as_image, atomic_write, images_grid, load_image,
-                              printable, resize, save_image, to_pixels, to_tensor)
+from .images import (MOST_UPLOADED, ImageError, Picture, SinGANError, as_image, atomic_write, images_grid,
+                              load_image, open_picture, printable, resize, save_image, to_pixels, to_tensor)
 from .models import SinGAN, enlarge, pretrained_models, seeded, white_noise
 from .paint import PAINT_SHARE, paint_to_image, palette, recolour
 from .pyramid import build_pyramid, draw_windows, patch_box, receptive_field, schedule
@@ -807,13 +807,13 @@ def from_data_url(
     if begin != "data:image/png;base64": raise SinGANError(f"a drawing must be a PNG, not {begin[:30]!r}")
     most = 12*size[0]*size[1] + 2**16                      # letters; a PNG has at most 8 bytes a pixel
     if len(data) > most: raise SinGANError(f"the drawing has {len(data):,} letters; {most:,} are enough for it")
-    try:
-        picture = Image.open(io.BytesIO(base64.b64decode(data, validate=True)), formats=("PNG",))
-        h, w = picture.size[::-1]                          # from the header
-        pixels = np.asarray(picture.convert("RGB")) if (h, w) == tuple(size) else None
-    except Exception as problem: raise SinGANError(f"a drawing must be a PNG; this is none ({problem})") from None
-    if pixels is None: raise SinGANError(f"the drawing has {h}×{w} pixels; it must have {size[0]}×{size[1]}")
-    return to_tensor(pixels)
+    try: content = base64.b64decode(data, validate=True)
+    except ValueError: raise SinGANError("the drawing is damaged: its address is not base64") from None
+    picture = open_picture(content, "the drawing", ("PNG",))
+    if picture.size[::-1] != tuple(size):
+        raise SinGANError("the drawing has {1}×{0} pixels; it must have {2}×{3}".format(*picture.size, *size))
+    try: return to_tensor(np.asarray(picture.convert("RGB")))
+    except (OSError, SyntaxError, ValueError) as problem: raise SinGANError(f"the drawing is damaged ({problem})") from None
 
 # %% ../nbs/practice/21_explore.ipynb #40a60c60
 def colour_name(
@@ -822,25 +822,20 @@ def colour_name(
     "A colour as web pages write it."
     return "#" + "".join(f"{value:02x}" for value in to_pixels(colour[:, None, None])[0, 0])
 
-MOST_BYTES, MOST_PIXELS = 2**23, 12_500_000                # of an upload: a telephone's picture
+MOST_BYTES = 2**23                                         # of an uploaded file
 
 def uploaded(
     files, # value of a FileUpload: for each file a dict with its name and content
 ) -> torch.Tensor: # image
     ("The picture that was uploaded. Raises `ImageError` unless it is a single one, of a format that `load_image` "
-     "reads and within the limits, which are compared before it is unpacked.")
+     "reads and within the limits of size, which are compared before it is unpacked.")
     if len(files) != 1: raise ImageError(f"upload one picture at a time, not {len(files)}")
     name, content = str(files[0].get("name") or "the upload")[:60], files[0].get("content", b"")
     if not isinstance(content, (bytes, memoryview)): raise ImageError(f"{name} has no content")
     if len(content) > MOST_BYTES:
         raise ImageError(f"{name} has {len(content):,} bytes; an upload may have {MOST_BYTES:,}")
-    try: width, height = Image.open(io.BytesIO(content), formats=READ).size
-    except Exception: raise ImageError(f"{name} is not a picture that can be read; upload a PNG, JPEG or WebP") from None
-    if width*height > MOST_PIXELS:
-        raise ImageError(f"{name} has {height} × {width} pixels; an upload may have {MOST_PIXELS:,} in all")
-    with tempfile.TemporaryDirectory() as folder:
-        (path := Path(folder)/"upload").write_bytes(content)
-        return load_image(path)
+    try: return load_image(bytes(content), most=MOST_UPLOADED)
+    except ImageError as problem: raise ImageError(f"{name}: {problem}") from None
 
 # %% ../nbs/practice/21_explore.ipynb #19b44aac
 class Canvas(anywidget.AnyWidget):

@@ -371,7 +371,7 @@ def test_an_upload_may_have_any_name(model, tmp_path, monkeypatch, no_ghostscrip
 
 
 @pytest.mark.parametrize("content, says", [(b"GIF89a" + (9400).to_bytes(2, "little")*2 + b"\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;", "smaller"), (bomb(5000, 5000), "smaller"),
-                                           (bytes(2**23 + 1), "8,388,608"), (b"", "empty"), (encoded("PNG")[:70], "damaged"), (b"%PDF-1.7", "PDF"), (encoded("ICO"), "give")])
+                                           (bytes(2**23 + 1), "8,388,608"), (b"", "empty"), (encoded("PNG")[:70], "damaged"), (b"%PDF-1.7", "PDF"), (encoded("ICO"), "icon")])
 def test_an_upload_beyond_the_limits_is_refused_before_it_is_unpacked(model, content, says, monkeypatch):
     view = explore.explore_paint(model)
     background, unpacked = view.controller.background, []
@@ -394,15 +394,17 @@ def file_names(): return [name for name in NAMES if not set("/\\\0") & set(name)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file systems of other platforms refuse many of these names")
 def test_names_of_files_are_shown_and_never_obeyed(model, tmp_path):
-    image = tmp_path/"image.png"
+    image, weights = tmp_path/"image.png", model.save(tmp_path/"model.safetensors")
     image.write_bytes(encoded("PNG"))
     for name in file_names():
         folder = tmp_path/f"of {name}"
         folder.mkdir()
-        picture, weights = folder/f"{name}.png", folder/f"{name}.safetensors"
+        picture, file = folder/f"{name}.png", folder/f"{name}.safetensors"
         os.symlink(image, picture)
-        os.symlink(model.save(tmp_path/"model.safetensors"), weights)
-        for view, path in ((explore.explore_scales(weights), weights), (explore.explore_pyramid(str(picture)), picture), (explore.explore_training(picture, folder/"run"), picture)):
+        os.symlink(weights, file)
+        views = [(explore.explore_pyramid(str(picture)), picture), (explore.explore_training(picture, folder/"run"), picture)]
+        if "\udcff" not in name: views.append((explore.explore_scales(file), file))              # safetensors opens names in UTF-8 alone
+        for view, path in views:
             check_view(view)
             opener = next(node for node in ast.walk(ast.parse(view.code.value)) if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant))
             assert opener.args[0].value == str(path)                               # "copy as code" opens this very file
@@ -433,7 +435,7 @@ def test_a_closed_explorer_leaves_nothing(model, name):
     gc.collect()
     held = len(_instances), open_files(), threading.active_count()
     assert held[0] == before
-    for _ in range(3):
+    for _ in range(2):
         kept = cycle()
         gc.collect()
         assert [ref() for ref in kept] == [None]*len(kept)

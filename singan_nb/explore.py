@@ -10,7 +10,7 @@ __all__ = ['EDITS', 'Shown', 'Dropped', 'Controller', 'program', 'save_shown', '
            'EditController', 'explore_edit', 'TrainingController', 'TrainingExplorer', 'explore_training']
 
 # %% ../nbs/practice/21_explore.ipynb #04922e77
-import base64, copy, html, io, math, tempfile, threading, time, weakref
+import base64, copy, gc, html, io, math, tempfile, threading, time, weakref
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
@@ -384,6 +384,7 @@ class Explorer(widgets.VBox):
         super().close()
         self.controller.changed = lambda controller: None
         self.controller, self.controls, self.children = None, {}, ()
+        gc.collect()                                         # widgets and handlers form circles; do not wait with the memory
 
     def _repr_mimebundle_(self, **options):
         "With a picture for pages where no kernel runs."

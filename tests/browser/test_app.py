@@ -1,6 +1,8 @@
 """The server of the class page, asked without a browser: whom it answers, how many kernels it keeps, and when they end."""
+import asyncio
 import http.client
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -9,8 +11,10 @@ import time
 import psutil
 import pytest
 from conftest import ROOT, free_port, listens
+from tornado.websocket import websocket_connect
 
-KERNELS = ["--Kernels.most_pages=2", "--MappingKernelManager.cull_idle_timeout=6", "--MappingKernelManager.cull_interval=1"]
+HOSTS = ["--ClassPage.hosts=Class.example", "--ClassPage.hosts=192.168.0.7"]
+KERNELS = ["--Kernels.most_pages=2", "--Kernels.left_timeout=6", "--MappingKernelManager.cull_interval=1"]
 CELL = """import resource, threading, time
 def chatter():
     while True: time.sleep(.2); print("busy", flush=True)
@@ -27,7 +31,7 @@ def server(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("app"), free_port()
     (folder/"page.ipynb").write_text(json.dumps(dict(cells=cells, metadata=dict(kernelspec=dict(name="python3", display_name="Python 3", language="python")), nbformat=4, nbformat_minor=5)))
     (folder/"secret.png").write_bytes(b"not for visitors")
-    command = [sys.executable, ROOT/"scripts"/"serve_app.py", "page.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", "--ClassPage.hosts=['localhost', 'Class.example', '192.168.0.7']", *KERNELS]
+    command = [sys.executable, ROOT/"scripts"/"serve_app.py", "page.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", *HOSTS, *KERNELS]
     with open(folder/"log", "w") as log: process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     end = time.monotonic() + 60
     while not listens(port):
@@ -56,8 +60,8 @@ def none_left(server, seconds=60):
     return not kernels(server)
 
 
-@pytest.mark.parametrize("host, status", [("evil.example", 403), ("localhost.evil.example", 403), ("127.0.0.1", 403), ("192.168.0.71", 403), ("", 403), ("localhostx:80", 403),
-                                          ("class.example", 404), ("192.168.0.7:8866", 404), ("LOCALHOST", 404)])
+@pytest.mark.parametrize("host, status", [("evil.example", 403), ("localhost.evil.example", 403), ("192.168.0.71", 403), ("192.168.0.7.evil.example", 403), ("", 403), ("localhostx:80", 403),
+                                          ("class.example", 404), ("192.168.0.7:8866", 404), ("LOCALHOST", 404), ("127.0.0.1:1", 404), ("[::1]", 404)])
 def test_only_listed_hosts_are_answered(server, host, status):
     port, process = server
     assert ask(port, host, "/api/kernels/a-b-c-d-e")[0] == status
@@ -75,6 +79,18 @@ def test_the_places_are_limited_and_kernels_that_nobody_looks_at_end(server):
     assert all("all 2 places are taken" in text for status, text in answers if status == 503)
     assert none_left(process)                                   # although they write all the time, as a training does
     assert ask(port)[0] == 200 and none_left(process)
+
+
+def test_the_kernel_of_an_open_page_lives(server):
+    port, process = server
+    kernel = re.search(r'"kernelId": *"([\w-]+)"', ask(port)[1]).group(1)
+    async def look():
+        page = await websocket_connect(f"ws://127.0.0.1:{port}/api/kernels/{kernel}/channels")
+        await asyncio.sleep(12)
+        there = len(kernels(process))
+        page.close()
+        return there
+    assert asyncio.run(look()) == 1 and none_left(process)
 
 
 def test_files_and_templates_are_not_the_visitors(server):

@@ -428,7 +428,7 @@ def test_a_closed_explorer_leaves_nothing(model, name):
         assert len(_instances) > before + 20
         kept = [weakref.ref(view), weakref.ref(view.controller), *map(weakref.ref, view.controls.values())]
         view.close(); view.close()
-        assert repr(view) == "closed explorer"
+        assert repr(view) == "closed explorer" and kept[1]() is None               # the controller is gone at once, with its model and pictures
         return kept
     before = len(_instances)
     cycle()

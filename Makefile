@@ -29,9 +29,9 @@ test-browser: .venv/browser chromium  ## drive the explorers in headless Chromiu
 	@echo "== explorers in JupyterLab and Voilà"
 	$(BIN)/python -m pytest -q tests/browser
 
-app: .venv/browser  ## the explorers as a page without code, for a class: http://127.0.0.1:8866
+app: .venv/browser  ## the explorers as a page without code, for a class: http://127.0.0.1:8866; VOILA="..." adds options of scripts/serve_app.py
 	$(BIN)/python scripts/make_app.py app/explore.ipynb
-	$(BIN)/voila app/explore.ipynb --port=8866 --Voila.ip=127.0.0.1 --VoilaExecutor.timeout=600 $(VOILA)
+	$(BIN)/python scripts/serve_app.py app/explore.ipynb --port=8866 --Voila.ip=127.0.0.1 --VoilaExecutor.timeout=600 $(VOILA)
 
 test-cluster: .venv/develop  ## many pictures on a Dask cluster and on Ray, started here; workers are killed (minutes)
 	@echo "== installing Dask and Ray"

@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 
 NOTEBOOK = Path(__file__).resolve().parent.parent/"nbs"/"practice"/"21_explore.ipynb"
+MEMORY = 2**31                                                              # of the page's kernel, in bytes
+LIMIT = f"""try:                                  # one visitor cannot take the memory of all; there is no such limit on Windows
+    import resource
+    resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY}, {MEMORY}))
+except (ImportError, OSError, ValueError): pass"""
 CALL = re.compile(r"^(?:\w+ = )?explore_\w+\(", re.M)                      # a cell that opens an explorer
 
 
@@ -18,7 +23,7 @@ def class_page(notebook:dict) -> dict:
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if source.startswith("# "):
-            cells += [{**cell, "source": "\n\n".join(source.split("\n\n")[:3])}, code("from singan_nb.explore import *")]
+            cells += [{**cell, "source": "\n\n".join(source.split("\n\n")[:3])}, code(LIMIT), code("from singan_nb.explore import *")]
         elif source.startswith("## "): heading = cell
         elif cell["cell_type"] == "code" and CALL.search(source) and "#| export" not in source:
             cells += [heading, code(source)]

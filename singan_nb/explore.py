@@ -10,7 +10,7 @@ __all__ = ['EDITS', 'Shown', 'Dropped', 'Controller', 'program', 'save_shown', '
            'EditController', 'explore_edit', 'TrainingController', 'TrainingExplorer', 'explore_training']
 
 # %% ../nbs/practice/21_explore.ipynb #04922e77
-import base64, copy, html, io, math, tempfile, threading, time
+import base64, copy, gc, html, io, math, tempfile, threading, time, weakref
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
@@ -19,7 +19,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from IPython import get_ipython
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,8 +26,8 @@ from .animate import ANIMATE_SHARE, animate, save_animation
 from .edit import EDIT_SHARE, copy_part, move_part, region
 from .engine import FastTrainer
 from .harmonize import paste
-from .images import (Picture, SinGANError, atomic_write, check_image, images_grid, load_image, resize,
-                              save_image, to_pixels, to_tensor)
+from .images import (MOST_UPLOADED, ImageError, Picture, SinGANError, as_image, atomic_write, images_grid,
+                              load_image, open_picture, printable, resize, save_image, to_pixels, to_tensor)
 from .models import SinGAN, enlarge, pretrained_models, seeded, white_noise
 from .paint import PAINT_SHARE, paint_to_image, palette, recolour
 from .pyramid import build_pyramid, draw_windows, patch_box, receptive_field, schedule
@@ -36,9 +35,11 @@ from .sampling import check_mask, in_tiles, inject_masked, sample, sample_noises
 from .superres import enlarge_by_passes, plan_enlargement, superres_config
 from .training import Callback, Config, read_config, read_log, scale_costs, train
 
-try: import anywidget, traitlets, ipywidgets as widgets
+try:
+    import anywidget, traitlets, ipywidgets as widgets
+    from IPython import get_ipython
 except ImportError as missing:
-    raise ImportError(f"the explorers need {missing.name}, which is not installed; "
+    raise ImportError(f"the explorers need {missing.name or missing}, which is not installed; "
                       "pip install 'singan_nb[explore]'") from None
 
 # %% ../nbs/practice/21_explore.ipynb #623d93dc
@@ -187,7 +188,7 @@ def save_shown(
         if isinstance(value, SinGAN): value.save(folder/f"{stem}_{key}.safetensors")
         if torch.is_tensor(value): save_image(value if key != "mask" else value.expand(-1, 3, -1, -1)*2 - 1,
                                               folder/f"{stem}_{key}.png")
-    with atomic_write(picture.with_suffix(".py")) as file: file.write_text(program(shown, picture.name))
+    with atomic_write(picture.with_suffix(".py")) as file: file.write_text(program(shown, picture.name), "utf-8")
     return picture
 
 # %% ../nbs/practice/21_explore.ipynb #8f00c1fd
@@ -215,7 +216,7 @@ def packed(
     "A Pillow picture as PNG."
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=3)
-    return Picture(buffer.getvalue(), alt)
+    return Picture(buffer.getvalue(), printable(alt))
 
 # %% ../nbs/practice/21_explore.ipynb #eccce13f
 def small(
@@ -228,17 +229,22 @@ def as_given(
     inputs:dict, # by name: what was given
     name:str, # "model" or "image"
 ): # SinGAN, or image (1, 3, H, W)
-    "A model or an image, opened if only its name or path was given."
+    "A model or an image, opened if only its name or path was given; what has no name stays in `inputs` opened."
     value = inputs[name]
     if isinstance(value, (str, Path)): return (SinGAN.load if name == "model" else load_image)(value)
-    return value if isinstance(value, SinGAN) else check_image(value)
+    if not isinstance(value, SinGAN): inputs[name] = value = as_image(value)
+    return value
 
 # %% ../nbs/practice/21_explore.ipynb #047d76f7
-JAVASCRIPT = Path(str(files("singan_nb")))/"canvas"
+def javascript(
+    name:str, # of a file in the package
+) -> str:
+    "The text of the file. A path would do for anywidget, but it watches the file and keeps all its widgets for that."
+    return (files("singan_nb")/"canvas"/name).read_text("utf-8")
 
 class Names(anywidget.AnyWidget):
     "Invisible; tells screen readers what the controls around it are called."
-    _esm = JAVASCRIPT/"names.js"
+    _esm = javascript("names.js")
 
 # %% ../nbs/practice/21_explore.ipynb #d72f8808
 def slider(
@@ -274,7 +280,7 @@ def picture_html(
     "A picture that says which request it answers."
     kind = "gif" if picture.png[:3] == b"GIF" else "png"
     return (f'<figure data-request="{number}" data-sha256="{sha256(picture.png).hexdigest()}" style="margin:0">'
-            f'<img alt="{html.escape(picture.alt)}" style="max-width:100%" '
+            f'<img alt="{html.escape(printable(picture.alt))}" style="max-width:100%" '
             f'src="data:image/{kind};base64,{base64.b64encode(picture.png).decode()}"></figure>')
 
 def status_html(
@@ -285,7 +291,7 @@ def status_html(
     "The status line; screen readers are told when it changes."
     sign = "Error: " if state == "error" else ""
     return (f'<div role="status" data-request="{number}" data-state="{state}" '
-            f'style="font-size:14px;line-height:1.4">{sign}{html.escape(text)}</div>')
+            f'style="font-size:14px;line-height:1.4">{sign}{html.escape(printable(text))}</div>')
 
 # %% ../nbs/practice/21_explore.ipynb #0fe7fea5
 _open = {}                                                   # by cell: the run that opened, and what it opened
@@ -297,9 +303,18 @@ def close_earlier(
     parent = getattr(get_ipython(), "get_parent", dict)()    # only a kernel has it
     cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
     if cell is None: return
-    before, explorers = _open.get(cell, (run, []))
-    for old in explorers if before != run else []: old.close()
-    _open[cell] = run, [*(explorers if before == run else []), explorer]
+    before, explorers = _open.get(cell, (run, ()))
+    for old in list(explorers) if before != run else (): old.close()
+    _open[cell] = run, weakref.WeakSet([explorer, *(explorers if before == run else ())])
+
+# %% ../nbs/practice/21_explore.ipynb #5be1c9d2
+def belongings(
+    widget, # any
+):
+    "All widgets that a widget consists of, the deepest first: children, layouts, styles."
+    for value in (getattr(widget, name) for name in widget.keys):
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(part, widgets.Widget): yield from belongings(part); yield part
 
 # %% ../nbs/practice/21_explore.ipynb #38f38b77
 class Explorer(widgets.VBox):
@@ -330,7 +345,9 @@ class Explorer(widgets.VBox):
             control.observe(lambda change, name=name: controller.change(**{name: change.new}), "value")
         controller.changed = self.update
         close_earlier(self)
-        controller.request(); controller.wait()
+        controller.request()
+        try: controller.wait()
+        except BaseException: self.close(); raise
 
     def update(self, controller):
         "Show what the controller has; called from its thread."
@@ -360,10 +377,14 @@ class Explorer(widgets.VBox):
         except (SinGANError, OSError) as problem: self.say("error", str(problem))
 
     def close(self):
-        "End the work, and take the widgets away."
+        "End the work, close all widgets, and let go of the controller."
+        if self.controller is None: return                   # closed before
         self.controller.close()
-        for part in (*self.controls.values(), self.picture, self.status, self.code): part.close()
+        for part in [*belongings(self)]: part.close()
         super().close()
+        self.controller.changed = lambda controller: None
+        self.controller, self.controls, self.children = None, {}, ()
+        gc.collect()                                         # widgets and handlers form circles; do not wait with the memory
 
     def _repr_mimebundle_(self, **options):
         "With a picture for pages where no kernel runs."
@@ -372,7 +393,7 @@ class Explorer(widgets.VBox):
         if self.controller.shown: data |= {"text/html": small(self.controller.shown.picture)._repr_html_()}
         return bundle
 
-    def __repr__(self): return f"explorer of {self.controller.name}"
+    def __repr__(self): return f"explorer of {self.controller.name}" if self.controller else "closed explorer"
 
 # %% ../nbs/practice/21_explore.ipynb #93c1f57a
 @torch.no_grad()
@@ -781,13 +802,19 @@ def from_data_url(
     url:str,
     size:tuple, # (H, W) that the image must have
 ) -> torch.Tensor: # (1, 3, *size) in [-1, 1]
-    "The image in such an address. Raises `SinGANError` if it is not one of that size."
+    ("The image in such an address. Only PNG is opened, whatever the address says, and its size is compared "
+     "before it is unpacked. Raises `SinGANError` if it is not a PNG of that size.")
     begin, _, data = url.partition(",")
     if begin != "data:image/png;base64": raise SinGANError(f"a drawing must be a PNG, not {begin[:30]!r}")
-    image = to_tensor(np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")))
-    if tuple(image.shape[-2:]) != tuple(size):
-        raise SinGANError("the drawing has {}×{} pixels; it must have {}×{}".format(*image.shape[-2:], *size))
-    return image
+    most = 12*size[0]*size[1] + 2**16                      # letters; a PNG has at most 8 bytes a pixel
+    if len(data) > most: raise SinGANError(f"the drawing has {len(data):,} letters; {most:,} are enough for it")
+    try: content = base64.b64decode(data, validate=True)
+    except ValueError: raise SinGANError("the drawing is damaged: its address is not base64") from None
+    picture = open_picture(content, "the drawing", ("PNG",))
+    if picture.size[::-1] != tuple(size):
+        raise SinGANError("the drawing has {1}×{0} pixels; it must have {2}×{3}".format(*picture.size, *size))
+    try: return to_tensor(np.asarray(picture.convert("RGB")))
+    except (OSError, SyntaxError, ValueError) as problem: raise SinGANError(f"the drawing is damaged ({problem})") from None
 
 # %% ../nbs/practice/21_explore.ipynb #40a60c60
 def colour_name(
@@ -796,19 +823,25 @@ def colour_name(
     "A colour as web pages write it."
     return "#" + "".join(f"{value:02x}" for value in to_pixels(colour[:, None, None])[0, 0])
 
+MOST_BYTES = 2**23                                         # of an uploaded file
+
 def uploaded(
-    file:dict, # of a FileUpload: name, content
+    files, # value of a FileUpload: for each file a dict with its name and content
 ) -> torch.Tensor: # image
-    "An uploaded picture. Raises `ImageError` if it is none."
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)/Path(file["name"]).name
-        path.write_bytes(file["content"])
-        return load_image(path)
+    ("The picture that was uploaded. Raises `ImageError` unless it is a single one, of a format that `load_image` "
+     "reads and within the limits of size, which are compared before it is unpacked.")
+    if len(files) != 1: raise ImageError(f"upload one picture at a time, not {len(files)}")
+    name, content = str(files[0].get("name") or "the upload")[:60], files[0].get("content", b"")
+    if not isinstance(content, (bytes, memoryview)): raise ImageError(f"{name} has no content")
+    if len(content) > MOST_BYTES:
+        raise ImageError(f"{name} has {len(content):,} bytes; an upload may have {MOST_BYTES:,}")
+    try: return load_image(bytes(content), most=MOST_UPLOADED)
+    except ImageError as problem: raise ImageError(f"{name}: {problem}") from None
 
 # %% ../nbs/practice/21_explore.ipynb #19b44aac
 class Canvas(anywidget.AnyWidget):
     "A canvas to paint on, and to mark a rectangle on."
-    _esm = JAVASCRIPT/"canvas.js"
+    _esm = javascript("canvas.js")
     size = traitlets.List().tag(sync=True)            # height and width, in pixels
     background = traitlets.Unicode().tag(sync=True)   # what the eraser brings back, as PNG address
     value = traitlets.Unicode().tag(sync=True)        # what is on it, as PNG address; empty for the background
@@ -862,8 +895,10 @@ def explore_paint(
                     quantize=check_box("quantize (slow)", False))
     explorer = Explorer(control, controls, 225, dict(drawing=canvas), [upload])
     def take(change):
-        try: control.background = to_tensor(to_pixels(enlarge(uploaded(change.new[0]), control.size)))
-        except SinGANError as problem: explorer.say("error", str(problem)); return
+        if not change.new: return
+        try: control.background = to_tensor(to_pixels(enlarge(uploaded(change.new), control.size)))
+        except (SinGANError, MemoryError, RuntimeError) as problem: return explorer.say("error", str(problem))
+        finally: upload.value = ()                         # not kept
         canvas.background, canvas.value = data_url(control.background), ""
         control.request(drawing="")
     upload.observe(take, "value")

@@ -61,13 +61,13 @@ def serve(workplace):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])), "OMP_NUM_THREADS": "1",
                        "JUPYTERLAB_SETTINGS_DIR": str(workplace/"settings"), "JUPYTER_RUNTIME_DIR": str(workplace/"runtime"), "JUPYTER_CONFIG_DIR": str(workplace/"config")}
         if kind == "lab":
-            command = ["jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={token}", "--allow-root", f"--ServerApp.root_dir={workplace}"]
+            command = ["-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={token}", "--allow-root", f"--ServerApp.root_dir={workplace}"]
             probe, page = f"http://127.0.0.1:{port}/api?token={token}", f"http://127.0.0.1:{port}/lab/tree/lab.ipynb?token={token}"
         else:
-            command = ["voila", "voila.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", "--show_tracebacks=True", "--VoilaExecutor.timeout=600"]
+            command = [ROOT/"scripts"/"serve_app.py", "voila.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}", "--show_tracebacks=True", "--VoilaExecutor.timeout=600"]
             page = f"http://127.0.0.1:{port}/"
         log = open(workplace/f"{kind}.log", "w")
-        process = subprocess.Popen([sys.executable, "-m", *command], cwd=workplace, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, *command], cwd=workplace, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         running[kind] = process, page
         ready, end = (lambda: answers(probe)) if kind == "lab" else (lambda: listens(port)), time.monotonic() + PATIENCE
         while not ready():

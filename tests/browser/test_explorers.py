@@ -207,6 +207,22 @@ def test_paint(page):
     assert content() == before
 
 
+def test_an_upload_is_opened_as_a_picture_and_kept_nowhere(page):
+    tool, red = Tool(page, "paint"), io.BytesIO()
+    Image.new("RGB", (60, 40), "red").save(red, "PNG")
+    def upload(content):
+        with page.expect_file_chooser() as chooser: tool.root.get_by_role("button", name=re.compile("Upload a drawing")).click()
+        chooser.value.set_files(dict(name='<img src=x onerror="document.title=1">.png', mimeType="image/png", buffer=content))
+    first, title = tool.shown, page.title()
+    upload(b"%!PS-Adobe-3.0 EPSF-3.0\n{} loop\n")
+    tool.says("PostScript"); tool.says("<img src=x")
+    assert tool.shown == first and page.title() == title
+    for _ in range(2):                                                           # the same file again
+        count = tool.request
+        upload(red.getvalue()); tool.settled(count)
+        assert tool.shown != first
+
+
 def test_edit(page):
     tool, reference = Tool(page, "edit"), explore.EditController({"model": "dunes"})
     k = reference.defaults["scale"]

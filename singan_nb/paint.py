@@ -25,7 +25,7 @@ def palette(
     if not 2 <= colours <= len(points):
         raise SinGANError(f"colours={colours} is out of range; it must be at least 2 "
                           f"and at most {len(points)}, the number of pixels")
-    centres, _ = kmeans2(points, colours, iter=30, minit="++", seed=seed)
+    centres, _ = kmeans2(points, colours, iter=30, minit="++", seed=seed % 2**32)
     return torch.from_numpy(centres).float().to(image.device)
 
 # %% ../nbs/applications/10_paint.ipynb #61de84ab

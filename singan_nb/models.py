@@ -171,10 +171,11 @@ def white_noise(
     n:int=1, # pictures of noise
     grey:bool=False, # one channel, repeated over red, green and blue
     generator:torch.Generator=None, # where it is drawn from; its device is the result's
+    dtype:torch.dtype=torch.float32,
 ) -> torch.Tensor: # (n, 3, H, W), standard normal
     "Standard normal noise."
     device = generator.device if generator is not None else "cpu"
-    z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device)
+    z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device, dtype=dtype)
     return z.expand(n, 3, *size) if grey else z
 
 # %% ../nbs/lessons/04_models.ipynb #546b133a
@@ -231,7 +232,7 @@ class SinGAN(nn.Module):
     ) -> list: # of (n, 3, H, W), from the start scale up
         "Noise for every scale from the start scale up."
         sizes = (sizes or self.sizes)[start_scale:]
-        return [white_noise(size, n, self.grey_noise and start_scale + k == 0, generator)
+        return [white_noise(size, n, self.grey_noise and start_scale + k == 0, generator, self.image.dtype)
                 for k, size in enumerate(sizes)]
 
     def forward(self,
@@ -259,7 +260,7 @@ class SinGAN(nn.Module):
         "What the reconstruction noise becomes: the photograph, as well as the model has learned it."
         self.check_scale(0)
         sizes, images = self.sizes_for(size), []
-        x = torch.zeros(1, 3, *sizes[0], device=self.device)
+        x = torch.zeros(1, 3, *sizes[0], dtype=self.image.dtype, device=self.device)
         for scale, size in list(zip(self.scales, sizes))[:upto]:
             x = scale.reconstruct(scale.enlarge(x, size))
             images.append(x)
@@ -273,7 +274,7 @@ class SinGAN(nn.Module):
     ) -> torch.Tensor: # (N, 3, *sizes[start_scale]) in [-1, 1]; zeros for scale 0
         "The image that enters a start scale. Raises `ModelError` if there is no such scale."
         sizes = sizes or self.sizes
-        if self.check_scale(start_scale) == 0: return torch.zeros(1, 3, *sizes[0], device=self.device)
+        if self.check_scale(start_scale) == 0: return torch.zeros(1, 3, *sizes[0], dtype=self.image.dtype, device=self.device)
         if below is None: below = self.reconstruct(upto=start_scale)         # at the training's size
         return self.scales[start_scale].enlarge(resize(below, sizes[start_scale - 1]), sizes[start_scale])
 

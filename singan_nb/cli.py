@@ -262,7 +262,7 @@ def train_many_command(
     given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
     config = _config(given, settings, config, preset, device=device)
     say(f"training {len(picture_files(places))} pictures, {config.iters} iterations a scale, "
-        f"longer side at most {config.max_size} pixels", sys.stderr)
+        f"longer side at most {config.max_size} pixels")
     rows = train_many(places, out, config, device, backend, address, jobs, save_every, progress=not _quiet.get())
     for row in rows: show(f"{row['name']:20} {_outcome(row)}")
     failed = sum(row["status"] == "failed" for row in rows)
@@ -287,10 +287,10 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
-def _tell_drawing(network, size=None, number=1, what="picture"):
+def _tell_drawing(network, size=None, number=1, what="picture", file=None):
     "Say what will be drawn."
     h, w = size or network.sizes[-1]
-    say(f"drawing {number} {what}{'s'*(number > 1)} of {h}×{w} pixels on {network.device}", sys.stderr)
+    say(f"drawing {number} {what}{'s'*(number > 1)} of {h}×{w} pixels on {network.device}", file)
 
 # %% ../nbs/practice/22_scripts.ipynb #57a1b001
 def _write_strip(pictures, names, file):
@@ -334,8 +334,8 @@ def sample_command(
     check_sampling(network, n, start_scale, size)
     names = [f"sample_{i:0{digits}}.png" for i in range(n)]
     _check_leftovers(out, {*names, *(SHEETS[:1] if grid else ()), *(SHEETS[1:] if strip else ())}, overwrite)
-    _tell_drawing(network, size, n)
     out.mkdir(parents=True, exist_ok=True)
+    _tell_drawing(network, size, n)
     images = (image for batch in sample_batches(network, n, seed, start_scale, size) for image in batch)
     for name, image in zip(names, progress_bar(iterable=images, total=n, unit="picture", disable=n < 2 or _quiet.get())):
         save_image(image, out/name)
@@ -429,7 +429,7 @@ def paint_command(
     from singan_nb.paint import PAINT_SHARE, paint_to_image
     _check_picture_name(out)
     network, drawing = _model(model, device), _photograph(paint)
-    if quantize: say(f"each scale that is used is trained for {colours} colours first, 300 iterations", sys.stderr)
+    if quantize: say(f"each scale that is used is trained for {colours} colours first, 300 iterations")
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, PAINT_SHARE, out, strip)
 
@@ -542,7 +542,7 @@ def _drawn(network, n, seed, start_scale):
     "Samples by name."
     from singan_nb.sampling import check_sampling, sample
     check_sampling(network, n, start_scale, None)
-    _tell_drawing(network, None, n)
+    _tell_drawing(network, None, n, file=sys.stderr)                  # the other stream is for the result
     return {f"sample {i}": image[None] for i, image in enumerate(sample(network, n, seed, start_scale))}
 
 # %% ../nbs/practice/22_scripts.ipynb #ee8f7e2c
@@ -676,7 +676,7 @@ def _superres_benchmark(folder, factor, config, out, device):
     from singan_nb.images import atomic_write, images_grid, load_image, save_image
     from singan_nb.many import picture_files
     every, files = {}, picture_files([folder])
-    say(f"enlarging {len(files)} pictures, each by {factor:g} after a training of its own", sys.stderr)
+    say(f"enlarging {len(files)} pictures, each by {factor:g} after a training of its own")
     for file in files:
         scores, pictures = compare_enlargements(load_image(file), factor, config, device)
         save_image(images_grid(pictures, ["small", *("truth", "bicubic", "ours")]), out/f"{file.stem}.png")
@@ -727,7 +727,7 @@ def _tell_enlarging(size, factor, config, device, anyway):
     if max(size) > most:
         raise _refused(f"the photograph has {h}×{w} pixels; superres trains on all of them, so its longer side must have at "
                        f"most {most}; make it smaller first")
-    say(f"enlarging {h}×{w} to {round(h*factor)}×{round(w*factor)} pixels in {plan.passes} passes, after a training at full size", sys.stderr)
+    say(f"enlarging {h}×{w} to {round(h*factor)}×{round(w*factor)} pixels in {plan.passes} passes, after a training at full size")
     _tell_training(size, superres_config(size, plan, config), device, anyway)
 
 # %% ../nbs/practice/22_scripts.ipynb #4bf6fdf4

@@ -402,11 +402,11 @@ def _apply(network, given, apply, scale, share, out, strip, option="--scale", si
     from singan_nb.images import save_image
     scale, words = _chosen(network, scale, share, option)
     scales = range(1, len(network.scales))
-    _tell_drawing(network, size, 1 + strip*len(scales))
     image = apply(scale)
     save_image(image, out)
     say(f"wrote {out}, {image.shape[-2]}×{image.shape[-1]} pixels, {words}")
     if not strip: return
+    _tell_drawing(network, size, len(scales))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                             # said once, for the first scale
         pictures = [given, *(apply(k) for k in scales)]
@@ -426,10 +426,12 @@ def paint_command(
     seed:Seed = 0, strip:Strip = False, device:Device = "auto", quiet:Quiet = None,
 ):
     "Turn a drawing into a picture like the photograph."
-    from singan_nb.paint import PAINT_SHARE, paint_to_image
+    from singan_nb.paint import PAINT_SHARE, paint_to_image, palette
     _check_picture_name(out)
     network, drawing = _model(model, device), _photograph(paint)
-    if quantize: say(f"each scale that is used is trained for {colours} colours first, 300 iterations")
+    if quantize:
+        palette(network.image, colours, seed)                                  # raises for a number that cannot be
+        say(f"each scale that is used is trained for {colours} colours first, 300 iterations")
     make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
     _apply(network, drawing, make, scale, PAINT_SHARE, out, strip)
 

@@ -212,7 +212,10 @@ def _tell_training(size, config, device, anyway):
     (h, w), (fine_h, fine_w) = size, plan.sizes[-1]
     if (h, w) != (fine_h, fine_w):
         say(f"the photograph has {h}×{w} pixels and is trained at {fine_h}×{fine_w}; --max-size sets the longer side")
-    if _quiet.get() is False: say(", ".join(f"{name}={value}" for name, value in vars(config).items()), sys.stderr)
+    if _quiet.get() is not False: return
+    import torch
+    say(f"singan_nb {singan_nb.__version__}, torch {torch.__version__}, Python {sys.version.split()[0]}", sys.stderr)
+    say(", ".join(f"{name}={value}" for name, value in vars(config).items()), sys.stderr)
 
 # %% ../nbs/practice/22_scripts.ipynb #681b075f
 Image = Annotated[str, typer.Argument(help="A picture file, or the name of a bundled photograph.")]

@@ -1,19 +1,33 @@
 """The command as a user runs it: what it writes, what it says, and one line with exit code 2 when something is wrong."""
 import json
+import locale
 import os
+import shlex
+import shutil
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+import typer
+from conftest import TINY, same_weights
 from PIL import Image
 
-from singan_nb.all import SinGAN, bundled_images, load_image
-from singan_nb.cli import run_command
+from singan_nb.animate import BORDERS
+from singan_nb.cli import GROUPS, _config, _quiet, app, run_command
+from singan_nb.images import bundled_images, load_image, resize, save_image
+from singan_nb.many import BACKENDS
+from singan_nb.models import SinGAN
+from singan_nb.sampling import BLENDS
+from singan_nb.training import CHOICES, PRESETS, Config, progress_bar, train
+
+fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +169,301 @@ def test_library_needs_neither_nbdev_nor_notebooks():
 
 def test_tiny_model_is_what_the_fixture_says(model):
     assert model.sizes[0][0] == TINY["min_size"] and torch.isfinite(model.image).all()
+
+
+# what a terminal obeys, quotes, markup, spaces, bytes that are no text: none of it may do anything, in any output
+HOSTILE = ["<b>bold", "two\nlines", "\x1b[31mred\x1b]0;title\x07", "it's \"quoted\" $(touch pwned)", "-dash", "[link]%s{0}", "\u202egnp", "\udcff\udcfe", "×σ 名 ñ", "n"*190]
+
+
+def harmless(text):
+    "Can a terminal print this, and no more?"
+    return all(line.isprintable() for line in text.splitlines()) and "\x1b" not in text and "\u202e" not in text
+
+
+@pytest.fixture(scope="module")
+def foreign(run, tmp_path_factory):
+    "A model whose record is hostile, and a picture under each of the names."
+    folder, model = tmp_path_factory.mktemp("foreign"), SinGAN.load(run)
+    model.record |= {name.encode(errors="backslashreplace").decode(): name.encode(errors="backslashreplace").decode() for name in HOSTILE}
+    model.save(folder/"model.safetensors")
+    for name in HOSTILE: save_image(resize(load_image("dunes"), (30, 48)).clamp(-1, 1), folder/f"{name}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_hostile_names_do_nothing_in_any_output(foreign, tmp_path, capsys, monkeypatch, name):
+    "Each command with the name as a picture, a place, a choice and a record; every line of both streams is looked at."
+    monkeypatch.chdir(tmp_path)
+    picture, quick = f"{foreign}/{name}.png", ["--preset", "class", "--max-size", "48", "--iters", "1"]
+    model, out = str(foreign/"model.safetensors"), f"{tmp_path}/made/{name}"
+    mask = torch.zeros(1, 3, 30, 48) - 1; mask[..., 10:20, 10:20] = 1; save_image(mask, "mask.png")
+    commands = [(["train", picture, "--out", out, *quick], 0), (["train", "--out", "run", *quick, "--", picture], 0), (["info", model], 0), (["info", model, "--json"], 0),
+                (["sample", model, "-n", "1", "--out", out + "s"], 0), (["evaluate", "--", picture, picture], 0), (["paint", model, picture, "--out", out + "p.png"], 0),
+                (["edit", model, picture, "mask.png", "--out", out + "e.png"], 0), (["harmonize", model, picture, "mask.png", "--out", out + "h.png"], 0),
+                (["retarget", model, "--width", "60", "--out", out + "r.png"], 0), (["animate", model, "--frames", "2", "--out", out + "a.gif"], 0),
+                (["train", "--out", "x", "--", name], 2), (["train", "dunes", "--out", "x", "--preset", name], 2), (["train", "dunes", "--out", "x", f"--set={name}=1"], 2), (["info", "--", name], 2),
+                (["train", "dunes", "--out", "x", f"--config={name}"], 2), (["sample", model, "--out", "x", f"--device={name}"], 2), (["--" + name], 2), (["--", name], 2)]
+    for arguments, code in commands:
+        expected = 2 if "\udcff" in name and out in " ".join(arguments) else code                        # no text: refused first
+        assert run_command(arguments) == expected, (arguments, capsys.readouterr())
+        said = capsys.readouterr()
+        assert harmless(said.out) and harmless(said.err), (arguments, said)
+        if expected == 2: assert said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert not os.path.exists("pwned") and not os.path.exists("x") and not ("\udcff" in name and os.path.exists(out))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp932", "cp1251"])
+def test_no_letter_kills_a_command(run, tmp_path, singan, encoding):
+    "A pipe that cannot show × or a name from elsewhere."
+    save_image(resize(load_image("dunes"), (60, 96)).clamp(-1, 1), tmp_path/"ñ名σ.png")
+    env = {"PYTHONIOENCODING": encoding}
+    for arguments in (["images"], ["info", run], ["train", tmp_path/"ñ名σ.png", "--out", tmp_path/"σ×ñ名", "--preset", "class", "--max-size", 40, "--iters", 1],
+                      ["sample", run, "-n", 1, "--out", tmp_path/"ñ名σ"], ["quality", "--help"], ["retarget", run, "--width", 60, "--out", tmp_path/"ñ名.png"]):
+        done = singan(*arguments, env=env, encoding=encoding)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    done = singan("sample", run, "-n", 1, "--out", tmp_path/"ñ.png"/"名", "--height", 0, env=env, encoding=encoding)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+# the first contact
+
+def test_without_a_command_it_helps(singan):
+    bare, short = singan(), singan("-h")
+    assert bare.returncode == short.returncode == 0 and bare.stdout == short.stdout and bare.stderr == ""
+    places = [bare.stdout.index(group) for group in ("Start here:", "Train:", "Applications:", "Measure:", "More:")]
+    assert places == sorted(places) and "--install-completion" in bare.stdout
+
+
+def test_every_command_is_in_a_group_and_has_an_example(capsys):
+    commands = typer.main.get_command(app).commands
+    assert {command.rich_help_panel for command in commands.values()} == set(GROUPS)
+    for name in commands:
+        assert run_command([name, "-h"]) == 0
+        example = " ".join(capsys.readouterr().out.split("Example: ")[1].split())
+        words = shlex.split(example)
+        assert words[:2] == ["singan", name]
+        if name not in ("train", "train-many", "paint", "edit", "harmonize", "superres", "import-official", "evaluate"): continue      # the others run without a file of yours
+        assert len(words) > 2
+
+
+def test_help_and_version_do_not_load_torch():
+    code = "import sys; from singan_nb.cli import run_command; codes = [run_command(a) for a in (['--help'], ['train', '--help'], ['--version'], ['fly'], [])]; sys.exit(str((codes, [m for m in ('torch', 'numpy', 'PIL') if m in sys.modules])))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "([0, 0, 0, 2, 0], [])"
+
+
+def test_the_shell_is_told_commands_and_choices(singan):
+    def offered(line, number): return singan(env={"_SINGAN_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(number)}).stdout.split()
+    assert offered("singan tr", 1) == ["train", "train-many"] and offered("singan train --preset ", 3) == ["paper", "fast", "class", "gpu"]
+
+
+@pytest.mark.parametrize("option, field", [("--preset", None), ("--z-star", "z_star"), ("--precision", "precision")])
+def test_choices_are_those_of_the_library(option, field, capsys):
+    choices = PRESETS if field is None else CHOICES[field]
+    assert run_command(["train", "--help"]) == 0 and f"[{'|'.join(choices)}]" in capsys.readouterr().out
+    assert f"must be one of {', '.join(choices)}" in one_line(capsys, ["train", "dunes", "--out", "x", option, "none"])
+
+
+def test_blends_borders_and_backends_are_those_of_the_library(capsys):
+    for command, choices in (("edit", BLENDS), ("animate", BORDERS), ("train-many", BACKENDS)):
+        assert run_command([command, "--help"]) == 0 and f"[{'|'.join(choices)}]" in capsys.readouterr().out
+
+
+def test_quiet_and_verbose(tmp_path, capfd):
+    train = ["train", "dunes", "--preset", "class", "--max-size", "40", "--iters", "1", "--out"]
+    assert run_command([*train, str(tmp_path/"a"), "-q"]) == 0 and capfd.readouterr() == ("", "")
+    assert run_command(["-q", *train, str(tmp_path/"b")]) == 0 and capfd.readouterr() == ("", "")
+    assert run_command([*train, str(tmp_path/"c"), "-v"]) == 0 and "gp_every=4" in capfd.readouterr().err
+    assert run_command(["info", str(tmp_path/"a"), "-q"]) == 0 and "1 scales" in capfd.readouterr().out           # the result itself
+    assert run_command([*train, str(tmp_path/"c"), "-v"]) == 2 and "Traceback" in capfd.readouterr().err
+    assert run_command([*train, str(tmp_path/"c")]) == 2 and "Traceback" not in capfd.readouterr().err
+
+
+# settings
+
+TEXTS = {int: "17", float: "0.25", bool: "true", str: "x", tuple: "0.25,0.75"}
+
+
+@pytest.mark.parametrize("name", Config.__dataclass_fields__)
+def test_every_field_can_be_set(name):
+    value = {"layers": 4, "scale_factor": .5, "min_size": 30, "max_size": 300, **{key: choices[-1] for key, choices in CHOICES.items()}}.get(name)
+    kind = type(getattr(Config, name))
+    text = TEXTS[kind] if value is None else str(value)
+    made = getattr(_config({}, [f"{name}={text}"], preset="paper"), name)
+    assert type(made) is kind and made == ({int: 17, float: .25, bool: True, tuple: (.25, .75)}[kind] if value is None else value)
+
+
+def test_options_before_set_before_the_file_before_the_preset(tmp_path):
+    (tmp_path/"run.toml").write_text('preset = "gpu"\nlr = 0.01\niters = 3\nmax_size = 60\nbetas = [0.25, 0.75]\n')
+    made = _config(dict(max_size=70, seed=None), ["iters=4", "max_size=80"], tmp_path/"run.toml")
+    assert made == Config.preset("gpu", lr=.01, iters=4, max_size=70, betas=(.25, .75))
+    assert _config({}, None, tmp_path/"run.toml", "class") == Config.preset("class", lr=.01, iters=3, max_size=60, betas=(.25, .75))
+
+
+@pytest.mark.parametrize("text, options, words", [
+    ("", ["--set", "lr"], "lr=''"), ("", ["--set", "lt=1"], "lt is no hyperparameter"), ("", ["--set", "lr=9"], "out of range"), ("", ["--set", "iters=1.5"], "whole number"), ("", ["--set", "tune_noise=maybe"], "True or False"),
+    ("lr = ", [], "no TOML"), ("lt = 1", [], "lt is no hyperparameter"), ("[lr]\na = 1", [], "lr={'a': 1}"), ("betas = ['a', 'b']", [], "cannot be"), ("preset = 'quick'", [], "quick"), (b"\xff", [], "no TOML"), (None, [], "no such file")])
+def test_bad_settings(tmp_path, capsys, text, options, words):
+    file = tmp_path/"run.toml"
+    if text is not None: file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert words in one_line(capsys, ["train", "dunes", "--out", tmp_path/"run", "--config", file, *options]) and not (tmp_path/"run").exists()
+
+
+@pytest.mark.parametrize("name", ["-dash.png", "it's $(x).png"])
+def test_the_command_that_is_printed_and_recorded_can_be_pasted(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    save_image(resize(load_image("dunes"), (30, 48)).clamp(-1, 1), name)
+    assert run_command(["train", "--preset", "class", "--max-size", "48", "--iters", "2", "--set", "lr=1e-3", "--set", "betas=0.4,0.9", "--out", "-r u'n", "--", name]) == 0
+    line = capsys.readouterr().out.split("now: ")[1].strip()
+    assert run_command(["sample", "-n", "1", *shlex.split(line)[2:]]) == 0 and os.path.exists("-r u'n/samples/sample_000.png")
+    recorded = SinGAN.load("-r u'n").record["command"]
+    assert run_command(shlex.split(recorded.replace("RUN", "again"))[1:]) == 0
+    assert same_weights(SinGAN.load("again"), SinGAN.load("-r u'n"))
+
+
+# before the work
+
+def test_what_will_be_drawn_is_said_first(run, tmp_path, capsys):
+    assert run_command(["sample", str(run), "-n", "2", "--width", "60", "--out", str(tmp_path/"a")]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "drawing 2 pictures of 38×60 pixels on cpu"
+    assert run_command(["animate", str(run), "--frames", "3", "--out", str(tmp_path/"a.gif")]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "drawing 3 frames of 30×48 pixels on cpu"
+
+
+def test_what_memory_will_not_do_is_refused(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("singan_nb.sampling.free_memory", lambda device: 1e8)
+    big = ["train", "dunes", "--out", tmp_path/"run", "--preset", "paper", "--max-size", 300]
+    assert "0.1 GB free" in one_line(capsys, big) and not (tmp_path/"run").exists()
+    assert "GB free" in one_line(capsys, ["superres", "dunes", "--out", tmp_path/"large.png"]) and os.listdir(tmp_path) == []
+    assert "GB free" in one_line(capsys, ["sample", run, "--width", 20000, "--out", tmp_path/"out"]) and os.listdir(tmp_path) == []
+    assert run_command(["train", "dunes", "--out", str(tmp_path/"run"), "--preset", "class", "--max-size", "40", "--iters", "1", "--yes"]) == 0
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), torch.cuda.OutOfMemoryError("CUDA out of memory")])
+def test_memory_that_runs_out_is_a_line(run, tmp_path, capsys, monkeypatch, error):
+    def full(*given, **options): raise error
+    monkeypatch.setattr(SinGAN, "load", full)
+    for command in (["sample", run, "--out", tmp_path/"a"], ["animate", run, "--out", tmp_path/"a.gif"]): assert "memory does not suffice" in one_line(capsys, command)
+
+
+def test_a_photograph_too_large_to_train_on_names_no_option_that_superres_lacks(tmp_path, capsys):
+    Image.new("RGB", (4200, 30)).save(tmp_path/"long.png")
+    said = one_line(capsys, ["superres", tmp_path/"long.png", "--out", tmp_path/"x.png"])
+    assert "4096" in said and "max_size" not in said and "max-size" not in said
+    assert "--run" in one_line(capsys, ["superres", "dunes", "--resume", "--out", tmp_path/"x.png"])
+
+
+def test_the_encoder_is_asked_for_before_anything_else(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    assert "imageio-ffmpeg" in one_line(capsys, ["animate", "no such model", "--out", tmp_path/"a.mp4"])
+
+
+def test_samples_of_two_models_do_not_lie_in_one_folder(run, tmp_path, capsys):
+    sample = lambda *options: ["sample", str(run), "--out", str(tmp_path/"s"), *options]
+    assert run_command(sample("-n", "3", "--grid")) == 0 and run_command(sample("-n", "3", "--grid")) == 0       # the same command may be repeated
+    capsys.readouterr()
+    (tmp_path/"s"/"mine.png").write_bytes(b"")
+    assert "--overwrite" in one_line(capsys, sample("-n", "2")) and len(os.listdir(tmp_path/"s")) == 5
+    assert run_command(sample("-n", "2", "--overwrite")) == 0
+    assert sorted(os.listdir(tmp_path/"s")) == ["mine.png", "sample_000.png", "sample_001.png"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**64, -2**70])
+def test_seeds_of_any_size(run, tmp_path, seed):
+    assert run_command(["paint", str(run), "dunes", "--quantize", "--scale", "1", "--seed", str(seed), "--out", str(tmp_path/"a.png")]) == 0 if seed in (-1, 2**32) else True
+    assert run_command(["sample", str(run), "-n", "1", "--seed", str(seed), "--out", str(tmp_path/"s")]) == 0
+
+
+def test_a_folder_named_like_a_bundled_model(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("dunes")
+    assert run_command(["info", "dunes"]) == 0
+    said = capsys.readouterr()
+    assert "bundled one is used" in said.err and len(said.out) > 0
+    assert "no model.safetensors" in one_line(capsys, ["info", "./dunes"])
+    assert run_command(["train", "dunes", "--out", "a", "--preset", "class", "--max-size", "40", "--iters", "1"]) == 0
+    shutil.copy(run/"model.safetensors", "dunes"); capsys.readouterr()
+    assert run_command(["info", "dunes"]) == 0
+    said = capsys.readouterr()
+    assert "the one in this folder is used" in said.err and "30 × 48" in said.out
+
+
+# progress
+
+def test_the_time_left_is_seen_at_80_columns(tmp_path, dunes):
+    screen = at_a_terminal(["train", "dunes", "--out", str(tmp_path/"run"), "--max-size", "60", "--iters", "100000", "--preset", "class"], until=b"left, scale", columns=80)
+    lines = [line for line in screen.decode().replace("\n", "\r").split("\r") if "left" in line]
+    assert lines and all(len(line) <= 80 and "iteration" in line for line in lines)
+
+
+def at_a_terminal(arguments, until, columns):
+    "What a command writes to a terminal of so many columns until it says something; the terminal is then closed. Its exit code must be that of HUP."
+    main, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([sys.executable, "-m", "singan_nb", *arguments], stdin=end, stdout=end, stderr=end, start_new_session=True,
+                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(end); seen = b""
+    while until not in seen: seen += os.read(main, 4096)
+    time.sleep(1); seen += os.read(main, 65536)
+    os.close(main)
+    assert process.wait(60) == 129
+    return seen
+
+
+def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
+    now = [1000.]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0]); monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    bar = progress_bar(total=600, unit="picture")
+    for _ in range(600): now[0] += 1; bar.update()
+    bar.close()
+    said = capsys.readouterr().err
+    assert 10 <= said.count("\n") <= 12 and "\r" not in said and "100%" in said.splitlines()[-1]
+
+
+# leaving things as they were
+
+def process_state():
+    return dict(filters=list(warnings.filters), showwarning=warnings.showwarning, threads=torch.get_num_threads(), dtype=torch.get_default_dtype(), locale=locale.setlocale(locale.LC_ALL), grad=torch.is_grad_enabled(),
+                signals={name: signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP")}, streams=(sys.stdout.errors, sys.stderr.errors), quiet=_quiet.get(), alive=threading.active_count(),
+                environment=dict(os.environ), folder=os.getcwd(), recursion=sys.getrecursionlimit(), hook=sys.excepthook, tf32=torch.backends.cudnn.allow_tf32)
+
+
+@pytest.mark.parametrize("arguments, code", [
+    (["sample", "RUN", "-n", "2", "--out", "OUT", "-q"], 0), (["train", "dunes", "--out", "OUT", "--preset", "class", "--max-size", "40", "--iters", "1", "-v"], 0), (["train", "dunes", "--out", "OUT", "--iters", "0"], 2), (["fly"], 2), ([], 0), (["edit", "RUN", "RUN", "RUN", "--out", "x.png"], 2), ("broken", None), ("stopped", 130), ("gone", 141)])
+def test_the_process_is_left_as_it_was(run, tmp_path, monkeypatch, arguments, code):
+    def fail(*given, **options):
+        torch.set_default_dtype(torch.float32); warnings.simplefilter("ignore")
+        raise {"broken": ZeroDivisionError, "stopped": KeyboardInterrupt, "gone": BrokenPipeError}[arguments]
+    words = [word.replace("RUN", str(run)).replace("OUT", str(tmp_path/"out")) for word in arguments] if isinstance(arguments, list) else ["info", str(run)]
+    if isinstance(arguments, str): monkeypatch.setattr(SinGAN, "load", fail)
+    before = process_state()
+    if code is None:
+        with pytest.raises(ZeroDivisionError): run_command(words)
+    else: assert run_command(words) == code
+    assert process_state() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_term_and_hup_save_as_ctrl_c_does(tmp_path, number):
+    "Stopped in the middle, gone on with: the same bits as without the stop."
+    options = ["--preset", "class", "--max-size", "40", "--min-size", "20", "--iters", "150", "--device", "cpu"]
+    command = [sys.executable, "-m", "singan_nb", "train", "dunes", "--out", str(tmp_path/"run"), *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path/"run"/"checkpoint.safetensors").exists() and process.poll() is None: time.sleep(.02)
+    time.sleep(.5); process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "all of it is saved" in said and "--resume" in said.splitlines()[-1] and "Traceback" not in said
+    assert subprocess.run([*command, "--resume"], capture_output=True).returncode == 0
+    whole = train(load_image("dunes"), Config.preset("class", max_size=40, min_size=20, iters=150), device="cpu", progress=False)
+    assert same_weights(SinGAN.load(tmp_path/"run"), whole)
+
+
+def test_nohup_is_respected(tmp_path):
+    "A signal that was ignored before stays ignored."
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); from singan_nb.cli import _signals_stop\nwith _signals_stop() as came: signal.raise_signal(signal.SIGHUP); assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN\nprint(came)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_reader_that_leaves_ends_the_command_silently(run):
+    done = subprocess.run(f"{shlex.quote(sys.executable)} -m singan_nb images | true; exit ${{PIPESTATUS[0]}}", shell=True, executable="/bin/bash", capture_output=True, text=True)
+    assert done.returncode in (0, 141) and done.stderr == ""

@@ -63,6 +63,18 @@ def test_different_sizes_are_measured_and_said(folder, tmp_path, capsys):
     assert "2 sizes" in said and "no diversity" in said and said.splitlines()[1].split()[-1] == "4"
 
 
+def test_sheets_are_no_samples(folder, tmp_path, capsys):
+    "What `sample` writes beside the samples is left out and named; a file that is given by its name counts."
+    for name in ("forest", "boats"): save_image(load_image(folder/"fakes"/f"{name}.png"), tmp_path/f"{name}.png")
+    for name in ("grid", "strip", "boats_strip"): save_image(load_image("lake"), tmp_path/f"{name}.png")
+    report = json.loads(run(capsys, "evaluate", "dunes", tmp_path, "--json"))
+    assert [os.path.basename(fake["name"]) for fake in report["fakes"]] == ["boats.png", "forest.png"]
+    assert report["notes"][0].startswith("left out boats_strip.png, grid.png, strip.png")
+    assert "left out" in run(capsys, "evaluate", "dunes", f"{tmp_path}/*.png")
+    assert len(json.loads(run(capsys, "evaluate", "dunes", tmp_path/"grid.png", tmp_path/"boats.png", "--json"))["fakes"]) == 2
+    assert run_command(["evaluate", "dunes", f"{tmp_path}/*strip.png"]) == 2 and "no samples" in capsys.readouterr().err
+
+
 def test_samples_of_a_model(folder, capsys):
     report = json.loads(run(capsys, "evaluate", "dunes", "--model", folder/"run", "-n", 5, "--json", "--device", "cpu"))
     assert report["swd"]["count"] == 5 and report["diversity"] > 0

@@ -91,13 +91,13 @@ def open_results(
     return results
 
 # %% ../nbs/practice/27_bench.ipynb #5bf74019
-def measure_all(out, results, names, configs, number, device, runs=None):
+def measure_all(out, results, names, configs, number, device, runs=None, report=print):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     for (preset, seed), config in configs.items():
         for name in names:
             key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, max_size=config.max_size, number=number)
             if any(key.items() <= row.items() for row in results["rows"]): continue
-            print(f"{name}, preset {preset}, {config.max_size} px, seed {seed}", flush=True)
+            report(f"{name}, preset {preset}, {config.max_size} px, seed {seed}")
             folder = f"{Path(name).stem}_{preset}_{config.max_size}_{config.iters}_{seed}"
             row, pictures = quality_row(name, config, number, device, runs and runs/folder)
             results["rows"].append(key | row)

@@ -7,8 +7,8 @@ __all__ = ['FIELDS', 'TRIES', 'BACKENDS', 'PACKAGES', 'picture_suffixes', 'pictu
            'free_device', 'train_many', 'write_summary', 'summary_table']
 
 # %% ../nbs/practice/28_many.ipynb #7c4df88d
-import _thread, csv, dataclasses, glob, hashlib, io, json, os, re, signal, socket, subprocess, sys, tempfile, threading
-import time, unicodedata, uuid, warnings
+import _thread, csv, dataclasses, glob, hashlib, io, json, os, queue, re, signal, socket, subprocess, sys, tempfile
+import threading, time, unicodedata, uuid, warnings
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -203,83 +203,104 @@ def _taken(lock):
 # %% ../nbs/practice/28_many.ipynb #a7c10e04
 _GRACE = 10         # seconds that a worker has to save its state when it is to end
 
-def _end_with_parent():
-    "Wait until the pipe from the parent closes; then interrupt the work, and end the process if that takes too long."
-    while os.read(0, 4096): pass
+def _hear(tasks):
+    "Pass on the tasks that come through standard input; when it closes, interrupt the work, and end it if that takes too long."
+    with open(0, "rb", buffering=0, closefd=False) as lines:
+        for line in lines: tasks.put(json.loads(line))
+    tasks.put(None)
     _thread.interrupt_main()
     time.sleep(_GRACE)
     os._exit(1)
 
-def _work():
-    "A worker process: it is told one picture on its standard input, and answers with its row."
+def _work(
+    threads:int, # of each training
+):
+    "A worker process: it hears of one picture after the other on standard input, and answers each with its row."
     signal.signal(signal.SIGINT, signal.default_int_handler)         # a process in the background may ignore it
-    warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
+    torch.set_num_threads(threads)
+    tasks = queue.Queue()
+    threading.Thread(target=_hear, args=(tasks,), daemon=True).start()
     try:
-        task = json.loads(sys.stdin.buffer.readline())
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        torch.set_num_threads(task.pop("threads"))
-        picture, run, config = Path(task.pop("picture")), Path(task.pop("run")), Config.of(task.pop("config"))
-        print("\n" + json.dumps(train_one(picture, run, config, **task)), flush=True)
+        for task in iter(tasks.get, None):
+            picture, run, config = Path(task.pop("picture")), Path(task.pop("run")), Config.of(task.pop("config"))
+            with warnings.catch_warnings(record=True) as notes:
+                warnings.simplefilter("always", UserWarning)
+                row = train_one(picture, run, config, **task)
+            print("\n" + json.dumps({"row": row, "notes": [str(note.message) for note in notes]}), flush=True)
     except KeyboardInterrupt: sys.exit(130)
 
 # %% ../nbs/practice/28_many.ipynb #a7c10e06
-def _start(task, threads):
-    "A worker process for one picture; it ends when the pipe to it closes. What it says goes into two files."
-    code = f"import sys; sys.path[:] = {sys.path!r}; from singan_nb.many import _work; _work()"
+def _start(threads, answers):
+    "A worker process that waits for a picture; it ends when the pipe to it closes."
+    code = f"import sys; sys.path[:] = {sys.path!r}; from singan_nb.many import _work; _work({threads})"
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    answer, said = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-    worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=answer, stderr=said,
+    said = tempfile.TemporaryFile()
+    worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
                               env={**os.environ, **counts}, start_new_session=True,        # Ctrl-C is the parent's
                               creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
-    task = {**task, "config": dataclasses.asdict(task["config"]), "threads": threads,
-            "picture": str(task["picture"]), "run": str(task["run"])}
-    with suppress(OSError): worker.stdin.write(json.dumps(task).encode() + b"\n"); worker.stdin.flush()
-    worker.answer, worker.said = answer, said
+    worker.said = said
+    threading.Thread(target=_listen, args=(worker, answers), daemon=True).start()
     return worker
 
-def _lines(file):
-    "The lines of a file that a worker wrote, and that is not needed any more."
-    with file: file.seek(0); return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+def _listen(worker, answers):
+    "Pass on the answers of a worker, and None when it has ended."
+    with worker.stdout as lines:
+        for line in lines:
+            if line.startswith(b"{") and line.endswith(b"\n"): answers.put((worker, json.loads(line)))
+    answers.put((worker, None))
 
-def _ended(worker):
-    "The row of a worker that has ended, and its notes; or None, and how it ended."
-    answer, said = _lines(worker.answer), _lines(worker.said)
+def _hand(worker, task):
+    "Give a worker its next picture; returns the task. A worker that has died will be noticed by its end."
+    words = {**task, "config": dataclasses.asdict(task["config"]), "picture": str(task["picture"]), "run": str(task["run"])}
+    with suppress(OSError): worker.stdin.write(json.dumps(words).encode() + b"\n"); worker.stdin.flush()
+    return task
+
+def _how(worker):
+    "How a worker ended, in words."
+    code = worker.wait()
+    if code < 0: return f"killed by signal {-code}, perhaps for want of memory"
+    worker.said.seek(0)
+    last = worker.said.read().decode(errors="replace").strip().splitlines()[-1:]
+    return f"exit code {code}" + "".join(f", {line.strip()}" for line in last)
+
+def _close(worker):
+    "No more pictures for a worker."
     with suppress(OSError): worker.stdin.close()
-    rows = [line for line in answer if line.startswith("{")]
-    if worker.returncode == 0 and rows: return json.loads(rows[-1]), [line for line in said if line.startswith("note: ")]
-    if worker.returncode < 0: return None, [f"killed by signal {-worker.returncode}, perhaps for want of memory"]
-    return None, [f"exit code {worker.returncode}" + "".join(f", {line.strip()}" for line in said[-1:])]
 
 def _end(workers):
-    "Let workers save their states and end; what does not end is killed."
-    for worker in workers:
-        with suppress(OSError): worker.stdin.close()
+    "Let workers save their states and end; one that does not end is killed."
+    for worker in workers: _close(worker)
     try:
         for worker in workers:
             with suppress(subprocess.TimeoutExpired): worker.wait(_GRACE + 5)
     finally:
-        for worker in workers: worker.kill(); worker.wait(); worker.answer.close(); worker.said.close()
+        for worker in workers: worker.kill(); worker.wait(); worker.said.close()
 
 def _here(tasks, jobs, say):
     "Do tasks in processes of this machine; yields their rows."
-    left, running, deaths, threads = deque(tasks), {}, Counter(), _threads(jobs)
+    left, doing, deaths, workers, answers = deque(tasks), {}, Counter(), [], queue.Queue()
     try:
-        while left or running:
-            while left and len(running) < jobs: task = left.popleft(); running[_start(task, threads)] = task
-            for worker in [worker for worker in running if worker.poll() is not None]:
-                task = running.pop(worker)
-                row, notes = _ended(worker)
-                name = task["run"].name
-                if row is None:
-                    deaths[name] += 1
-                    say(f"{name}: the process died ({notes[0]})")
-                    if deaths[name] < TRIES: left.append(task); continue
-                    row = _failed(name, task["picture"], SinGANError(f"the process died {TRIES} times ({notes[0]})"))
-                else:
-                    for note in notes: say(f"{name}: {note}")
-                yield row
-            time.sleep(.05)
-    finally: _end(running)
+        while left or doing:
+            while left and len(doing) < jobs:
+                workers.append(_start(_threads(jobs), answers))
+                doing[workers[-1]] = _hand(workers[-1], left.popleft())
+            try: worker, answer = answers.get(timeout=1)                    # Windows hears no Ctrl-C in an endless wait
+            except queue.Empty: continue
+            task = doing.pop(worker, None)
+            if task is None: continue                                       # a worker ended that had nothing to do
+            if answer is None:
+                name, how = task["run"].name, _how(worker)
+                deaths[name] += 1
+                say(f"{name}: the process died ({how})")
+                if deaths[name] < TRIES: left.append(task)
+                else: yield _failed(name, task["picture"], SinGANError(f"the process died {TRIES} times ({how})"))
+                continue
+            for note in answer["notes"]: say(f"{task['run'].name}: {note}")
+            yield answer["row"]
+            if left: doing[worker] = _hand(worker, left.popleft())
+            else: _close(worker)
+    finally: _end(workers)
+
 
 # %% ../nbs/practice/28_many.ipynb #a7c10e08
 def _threads(jobs):

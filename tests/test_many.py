@@ -307,11 +307,11 @@ def test_one_bad_thing_is_one_row(tmp_path, dunes):
     (runs/".state"/"folder.json").mkdir(parents=True)
     (runs/".state"/"state.json").write_text('{"row": [')
     for name, file, text in (("config", "config.json", "{"), ("model", "model.safetensors", "")):
-        train(load_image(pictures/f"{name}.png"), Config.preset("class", max_size=24, min_size=18, width=4, iters=1), runs/name, device="cpu", progress=False)
+        train(load_image(pictures/f"{name}.png"), Config.preset("class", max_size=27, min_size=18, width=4, iters=1), runs/name, device="cpu", progress=False)
         (runs/name/file).write_text(text)
     before = {file for file in tmp_path.rglob("*") if runs not in file.parents}
-    config = Config.preset("class", max_size=24, min_size=18, width=4, iters=1)
-    code = "import sys, json; from singan_nb.all import *; rows = train_many(%r, %r, Config.preset('class', max_size=24, min_size=18, width=4, iters=1), 'cpu', jobs=3, progress=False); print(json.dumps(rows))"
+    config = Config.preset("class", max_size=27, min_size=18, width=4, iters=1)
+    code = "import sys, json; from singan_nb.all import *; rows = train_many(%r, %r, Config.preset('class', max_size=27, min_size=18, width=4, iters=1), 'cpu', jobs=3, progress=False); print(json.dumps(rows))"
     done = subprocess.run([sys.executable, "-c", code % ([str(pictures), str(pictures/"..png")], str(runs))], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     rows = {Path(row["picture"]).name: row for row in json.loads(done.stdout.splitlines()[-1])}

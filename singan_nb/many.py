@@ -28,17 +28,21 @@ from .training import Config, RunBusy, pick_device, read_config, train
 
 # %% ../nbs/practice/28_many.ipynb #f51eb212
 def picture_suffixes() -> list: # of str, like ".png"
-    "Suffixes of the formats that `load_image` reads."
+    "Suffixes of the formats that `load_image` reads here."
+    if "HEIF" in READ:
+        with suppress(ImportError): import pillow_heif; pillow_heif.register_heif_opener()
     return [suffix for suffix, kind in Image.registered_extensions().items() if kind in READ]
 
-_UNREAD = ".heic .heif .avif .jp2 .j2k .jxl .dng .nef .cr2 .cr3 .arw .raf .orf .rw2 .psd .svg .eps .pdf".split()
+_UNREAD = {".heic .heif": "needs pip install pillow-heif; or save it as JPEG",
+           ".dng .nef .cr2 .cr3 .arw .raf .orf .rw2": "raw data of a camera; develop it first, and save it as TIFF or JPEG",
+           ".avif .jp2 .j2k .jxl .psd .svg .eps .pdf": "its format is not read; save it as PNG or JPEG"}
 
 def _why_not(file, suffixes):
     "Why a file of a folder is left out; None if it is taken."
     suffix = file.suffix.lower()
     if suffix in suffixes: return None
     if file.is_dir(): return "a folder"
-    return "its format is not read; save it as PNG or JPEG" if suffix in _UNREAD else "no picture by its name"
+    return next((why for kinds, why in _UNREAD.items() if suffix in kinds.split()), "no picture by its name")
 
 def _folder_pictures(folder):
     "The pictures of a folder; warns of what is left out."

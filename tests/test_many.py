@@ -17,6 +17,7 @@ import pytest
 import torch
 from conftest import same_weights
 
+from singan_nb import many
 from singan_nb.all import (
     Config,
     SinGAN,
@@ -197,9 +198,6 @@ def test_two_commands_at_once_train_nothing_twice(tmp_path, pictures):
 
 def test_one_gpu_to_a_process(tmp_path, monkeypatch):
     "With two GPUs the second process gets the second one, and the third waits until one is free."
-    import torch
-
-    from singan_nb import many
     card = type("Card", (), {"__init__": lambda self, i: setattr(self, "uuid", f"test-{os.getpid()}-{i}")})
     monkeypatch.setattr(many, "pick_device", lambda device: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -230,7 +228,7 @@ def test_a_worker_that_is_killed_before_it_begins_is_replaced(tmp_path, pictures
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's list of children")
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
 def test_whoever_ends_the_parent_ends_the_workers_and_loses_nothing(tmp_path, pictures, name):
     "A minute between checkpoints: what the workers knew at the end is saved because they ended in order."
     (pictures/"cut.png").unlink(); (pictures/"forest.png").unlink()
@@ -259,18 +257,18 @@ def test_the_same_command_finishes_what_a_killed_parent_left(tmp_path, pictures)
 
 
 def test_pictures_of_every_readable_kind_and_what_is_left_out(tmp_path, capsys):
-    for name in ("a.PNG", "b.gif", "c.bmp", "d.jfif", "e.ppm", "f.JPE", "g.WebP", ".hidden.png", "._x.jpg", ".DS_Store", "notes.txt", "x.HEIC", "film\x1b[2J.mp4"): (tmp_path/name).write_bytes(b"")
+    for name in ("a.PNG", "b.gif", "c.bmp", "d.jfif", "e.ppm", "f.JPE", "g.WebP", ".hidden.png", "._x.jpg", ".DS_Store", "notes.txt", "shot.NEF", "film\x1b[2J.mp4"): (tmp_path/name).write_bytes(b"")
     (tmp_path/"old").mkdir()
     with pytest.warns(UserWarning) as notes: files = picture_files([tmp_path])
     assert [file.name for file in files] == ["a.PNG", "b.gif", "c.bmp", "d.jfif", "e.ppm", "f.JPE", "g.WebP"]
     left = str(notes[0].message)
     assert left == (f"{tmp_path}: left out: 4 files: film\\x1b[2J.mp4 (no picture by its name), notes.txt (no picture by its name), old (a folder), "
-                    "x.HEIC (its format is not read; save it as PNG or JPEG)")
-    assert [file.name for file in picture_files([f"{tmp_path}/*.H*"])] == ["x.HEIC"]              # what is named is tried
+                    "shot.NEF (raw data of a camera; develop it first, and save it as TIFF or JPEG)")
+    assert [file.name for file in picture_files([f"{tmp_path}/*.N*"])] == ["shot.NEF"]              # what is named is tried
     assert run_command(["evaluate", "dunes", str(tmp_path/"old")]) == 2 and ".bmp" in capsys.readouterr().err
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name in ("notes.txt", "x.HEIC", "film\x1b[2J.mp4"): (tmp_path/name).unlink()
+        for name in ("notes.txt", "shot.NEF", "film\x1b[2J.mp4"): (tmp_path/name).unlink()
         (tmp_path/"old").rmdir()
         assert len(picture_files([tmp_path])) == 7                                               # nothing to say of hidden files
 
@@ -330,28 +328,43 @@ def test_one_bad_thing_is_one_row(tmp_path, dunes):
 
 
 def test_trained_is_said_only_of_a_whole_model_of_this_picture(tmp_path, pictures, capsys):
-    (pictures/"cut.png").unlink(); (pictures/"forest.png").unlink()
-    runs, command = tmp_path/"runs", train_tiny(pictures, tmp_path/"runs")
+    (pictures/"cut.png").unlink()
+    runs, command, config = tmp_path/"runs", train_tiny(pictures, tmp_path/"runs", 4, 2), Config.preset("class", max_size=40, iters=4)
+    stamps = lambda names: {name: (runs/name/"model.safetensors").stat().st_mtime_ns for name in names}
     assert run_command(command) == 0
-    stamps = {name: (runs/name/"model.safetensors").stat().st_mtime_ns for name in ("boats", "dunes")}
+    before = stamps(NAMES)
     os.utime(pictures/"dunes.png"); capsys.readouterr()
     assert run_command(command) == 0 and "to train" not in capsys.readouterr().out                # touched, and the same
-    shutil.copy(pictures/"boats.png", pictures/"dunes.png")
+    whole = (runs/"forest"/"model.safetensors").read_bytes()
+    (runs/"forest"/"model.safetensors").write_bytes(whole[:2000])
+    assert not many._finished(runs, "forest", pictures/"forest.png", config)
+    (runs/"forest"/"model.safetensors").write_bytes(whole)
+    assert many._finished(runs, "forest", pictures/"forest.png", config)
+    shutil.copy(pictures/"forest.png", pictures/"dunes.png")                                     # replaced
+    (runs/"boats"/"model.safetensors").write_bytes(b"")                                          # emptied
+    state = json.loads((runs/".state"/"forest.json").read_text()); del state["content"]          # of an older version: verified, not trained again
+    (runs/".state"/"forest.json").write_text(json.dumps(state))
+    before |= stamps(NAMES)
     assert run_command(command) == 1
     said = capsys.readouterr().out
-    assert "1 of 2 pictures to train" in said and "1 of 2 trained" in said and "another photograph" in said
-    assert stamps == {name: (runs/name/"model.safetensors").stat().st_mtime_ns for name in stamps}
-    for content in (b"", (runs/"boats"/"model.safetensors").read_bytes()[:2000]):
-        (runs/"boats"/"model.safetensors").write_bytes(content)
-        assert run_command(command) == 1
-        assert re.search(r"boats +failed: .*model.safetensors", capsys.readouterr().out)
+    assert "3 of 3 pictures to train" in said and "1 of 3 trained" in said
+    assert re.search(r"dunes +failed: .*another photograph", said) and re.search(r"boats +failed: .*model.safetensors", said)
+    assert stamps(NAMES) == before and "content" in json.loads((runs/".state"/"forest.json").read_text())
     shutil.rmtree(runs/"boats"); shutil.rmtree(runs/"dunes")
-    assert run_command(command) == 0 and "2 of 2 trained" in capsys.readouterr().out              # removed runs are trained anew
-    state = json.loads((runs/".state"/"dunes.json").read_text()); del state["content"]           # of an older version: verified, not trained again
-    (runs/".state"/"dunes.json").write_text(json.dumps(state))
-    stamp = (runs/"dunes"/"model.safetensors").stat().st_mtime_ns
-    assert run_command(command) == 0 and (runs/"dunes"/"model.safetensors").stat().st_mtime_ns == stamp
-    assert "content" in json.loads((runs/".state"/"dunes.json").read_text())
+    assert run_command(command) == 0 and "3 of 3 trained" in capsys.readouterr().out              # removed runs are trained anew
+    assert stamps(["forest"])["forest"] == before["forest"] and same_weights(SinGAN.load(runs/"dunes"), train(load_image(pictures/"forest.png"), config, progress=False, device="cpu"))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_polite_signals_interrupt_and_are_given_back(name):
+    number = getattr(signal, name)
+    for before, expected in ((signal.SIG_DFL, KeyboardInterrupt), (signal.SIG_IGN, None)):       # nohup ignores HUP, and so do we
+        kept = signal.signal(number, before)
+        try:
+            with pytest.raises(KeyboardInterrupt) if expected else warnings.catch_warnings(), many._interrupting():
+                os.kill(os.getpid(), number); time.sleep(.1)
+            assert signal.getsignal(number) == before
+        finally: signal.signal(number, kept)
 
 
 def test_one_at_a_time_has_the_threads_of_train_and_two_share_them(tmp_path, pictures, monkeypatch, capsys):

@@ -7,8 +7,8 @@ __all__ = ['FIELDS', 'TRIES', 'BACKENDS', 'PACKAGES', 'picture_suffixes', 'pictu
            'free_device', 'train_many', 'write_summary', 'summary_table']
 
 # %% ../nbs/practice/28_many.ipynb #7c4df88d
-import _thread, csv, dataclasses, glob, hashlib, io, json, os, queue, re, signal, socket, subprocess, sys, tempfile
-import threading, time, unicodedata, uuid, warnings
+import csv, dataclasses, glob, hashlib, io, json, os, queue, re, signal, socket, subprocess, sys
+import tempfile, threading, time, unicodedata, uuid, warnings
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -206,26 +206,32 @@ def _taken(lock):
 
 # %% ../nbs/practice/28_many.ipynb #a7c10e04
 _GRACE = 10         # seconds that a worker has to save its state when it is to end
-
-def _hear(tasks):
-    "Pass on the tasks that come through standard input; when it closes, interrupt the work, and end it if that takes too long."
-    with open(0, "rb", buffering=0, closefd=False) as lines:
-        for line in lines: tasks.put(json.loads(line))
+_BEGIN = """
+import _thread, os, queue, signal, sys, threading, time
+sys.path[:] = {path!r}
+signal.signal(signal.SIGINT, signal.default_int_handler)         # a process in the background may ignore it
+tasks = queue.Queue()
+def hear():
+    with open(0, "rb", buffering=0, closefd=False) as lines:     # closed by the parent, or with it
+        for line in lines: tasks.put(line)
     tasks.put(None)
     _thread.interrupt_main()
-    time.sleep(_GRACE)
+    time.sleep({grace})
     os._exit(1)
+threading.Thread(target=hear, daemon=True).start()
+from singan_nb.many import _work
+_work(tasks, {threads})
+"""
 
 def _work(
+    tasks, # queue of JSON lines, one for each picture; None when no more will come
     threads:int, # of each training
 ):
-    "A worker process: it hears of one picture after the other on standard input, and answers each with its row."
-    signal.signal(signal.SIGINT, signal.default_int_handler)         # a process in the background may ignore it
+    "What a worker process does: one picture after the other, each answered with its row on standard output."
     torch.set_num_threads(threads)
-    tasks = queue.Queue()
-    threading.Thread(target=_hear, args=(tasks,), daemon=True).start()
     try:
-        for task in iter(tasks.get, None):
+        for line in iter(tasks.get, None):
+            task = json.loads(line)
             picture, run, config = Path(task.pop("picture")), Path(task.pop("run")), Config.of(task.pop("config"))
             with warnings.catch_warnings(record=True) as notes:
                 warnings.simplefilter("always", UserWarning)
@@ -236,7 +242,7 @@ def _work(
 # %% ../nbs/practice/28_many.ipynb #a7c10e06
 def _start(threads, answers):
     "A worker process that waits for a picture; it ends when the pipe to it closes."
-    code = f"import sys; sys.path[:] = {sys.path!r}; from singan_nb.many import _work; _work({threads})"
+    code = _BEGIN.format(path=sys.path, grace=_GRACE, threads=threads)
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     said = tempfile.TemporaryFile()
     worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,

@@ -362,12 +362,12 @@ def _on_cluster(tasks, backend, address, jobs, say):
     kind, stalled = "list" if backend == "ray" else "generator_unordered", 0      # Ray gives all rows at the end
     while tasks:
         before, done = _states(tasks), set()
-        try:
-            with _CLUSTERS[backend](address, jobs) as died:
+        with _CLUSTERS[backend](address, jobs) as died:
+            try:
                 for row in Parallel(batch_size=1, return_as=kind)(delayed(train_one)(**task) for task in tasks):
                     done.add(row["name"]); yield row
-            return
-        except died as error: reason = SinGANError(f"the workers of {backend} die ({error})")
+                return
+            except died as error: reason = SinGANError(f"the workers of {backend} die ({error})")
         tasks = [task for task in tasks if task["run"].name not in done]
         say(f"workers of {backend} died; {len(tasks)} pictures are left to do")
         stalled = stalled + 1 if before == _states(tasks) and not done else 0

@@ -1,19 +1,37 @@
-"""Many pictures: failures recorded, resumed as a whole, workers killed; clusters with make test-cluster."""
+"""Many pictures: failures recorded, resumed as a whole, processes killed; clusters with make test-cluster."""
 import csv
 import json
-import multiprocessing
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import unicodedata
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import same_weights
 
-from singan_nb.all import Config, SinGAN, SinGANError, load_image, read_log, save_image, train, train_many
+from singan_nb import many
+from singan_nb.all import (
+    Config,
+    SinGAN,
+    SinGANError,
+    load_image,
+    picture_files,
+    read_log,
+    run_names,
+    save_image,
+    summary_table,
+    train,
+    train_many,
+    write_summary,
+)
 from singan_nb.cli import run_command
 
 NAMES = ("dunes", "boats", "forest")
@@ -39,12 +57,37 @@ def check_all(runs, pictures, config, names=NAMES):
     assert not list(runs.rglob("*.partial")) and not list(runs.rglob(".lock"))
 
 
+def children(process):
+    "Processes that a process started and that have not ended."
+    if not Path("/proc/self/task").exists(): return []
+    return [int(child) for task in Path(f"/proc/{process}/task").glob("*/children") for child in task.read_text().split() if alive(child)]
+
+
+def alive(process):
+    "Is there a process of that number, and not only its exit code?"
+    try: return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError: return False
+
+
+def wait_for(what, seconds=120):
+    "The first true value of `what()`."
+    end = time.monotonic() + seconds
+    while not (value := what()) and time.monotonic() < end: time.sleep(.02)
+    return value
+
+
+def train_tiny(pictures, runs, iters=4, jobs=1, *options):
+    "The arguments of a quick command."
+    return ["train-many", *map(str, pictures if isinstance(pictures, list) else [pictures]), "--out", str(runs), "--preset", "class", "--max-size", "40", "--iters", str(iters),
+            "--device", "cpu", "--jobs", str(jobs), *options]
+
+
 def test_failures_are_rows_and_the_rest_is_trained(tmp_path, pictures, tiny, capsys):
     options = ["--preset", "class", "--max-size", "40", "--iters", "4", "--device", "cpu", "--jobs", "2"]
     assert run_command(["train-many", str(pictures), "--out", str(tmp_path/"runs"), *options]) == 1
     said = capsys.readouterr().out
     assert "3 of 4 trained" in said and "cut.png is damaged" in said
-    assert multiprocessing.active_children() == []             # idle workers would keep a forked caller from ending for minutes
+    assert children(os.getpid()) == []                         # no worker outlives the work
     check_all(tmp_path/"runs", pictures, Config.preset("class", max_size=40, iters=4))
     stamps = {name: (tmp_path/"runs"/name/"model.safetensors").stat().st_mtime_ns for name in NAMES}
     (pictures/"cut.png").unlink()
@@ -54,7 +97,7 @@ def test_failures_are_rows_and_the_rest_is_trained(tmp_path, pictures, tiny, cap
 
 def test_refusals_before_anything_is_written(tmp_path, pictures, capsys):
     (tmp_path/"empty").mkdir()
-    for places, options, words in ((tmp_path/"empty", [], "no pictures"), (pictures, ["--backend", "slurm"], "loky, dask, ray"), (pictures, ["--jobs", "0"], "at least 1"),
+    for places, options, words in ((tmp_path/"empty", [], "no pictures"), (pictures, ["--backend", "slurm"], "local, dask, ray"), (pictures, ["--address", "tcp://host:1"], "for a cluster"), (pictures, ["--jobs", "0"], "at least 1"),
                                    (pictures, ["--iters", "0"], "iters=0"), (pictures, ["--device", "cuda:99"], "not there")):
         assert run_command(["train-many", str(places), "--out", str(tmp_path/"runs"), *options]) == 2
         said = capsys.readouterr().err
@@ -96,7 +139,8 @@ def killed_in_the_middle(tmp_path, pictures, backend, iters=60):
 
 
 def test_a_killed_worker_loses_nothing(tmp_path, pictures):
-    assert "a worker process died" in killed_in_the_middle(tmp_path, pictures, "loky")
+    "By its old name, the backend works as before."
+    assert "the process died (killed by signal 9" in killed_in_the_middle(tmp_path, pictures, "loky")
 
 
 @CLUSTER
@@ -134,11 +178,12 @@ def test_a_picture_that_kills_its_process_is_given_up(tmp_path, pictures, tiny):
             print([(row["name"], row["status"], row["error"]) for row in rows])
     """
     patch = tmp_path/"site"; patch.mkdir()
-    (patch/"sitecustomize.py").write_text("import os, sys\nif 'loky' in ' '.join(sys.orig_argv):\n    import singan_nb.many as m\n    real = m.load_image\n"
+    (patch/"sitecustomize.py").write_text("import os, sys\nif '_work' in ' '.join(sys.orig_argv):\n    import singan_nb.many as m\n    real = m.load_image\n"
                                           "    m.load_image = lambda file: os._exit(1) if 'boats' in str(file) else real(file)\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=500, env={**os.environ, "PYTHONPATH": f"{patch}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
     assert "('dunes', 'trained', '')" in done.stdout and "('forest', 'trained', '')" in done.stdout, done.stdout + done.stderr
-    assert "('boats', 'failed', 'the process died 3 times" in done.stdout
+    assert "('boats', 'failed', 'the process died 3 times (exit code 1)')" in done.stdout
+    assert done.stderr.count("boats: the process died") == 3 and done.stderr.count("died") == 3
 
 
 def test_two_commands_at_once_train_nothing_twice(tmp_path, pictures):
@@ -153,9 +198,6 @@ def test_two_commands_at_once_train_nothing_twice(tmp_path, pictures):
 
 def test_one_gpu_to_a_process(tmp_path, monkeypatch):
     "With two GPUs the second process gets the second one, and the third waits until one is free."
-    import torch
-
-    from singan_nb import many
     card = type("Card", (), {"__init__": lambda self, i: setattr(self, "uuid", f"test-{os.getpid()}-{i}")})
     monkeypatch.setattr(many, "pick_device", lambda device: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -171,3 +213,186 @@ def test_one_gpu_to_a_process(tmp_path, monkeypatch):
         waiting.join(30)
     assert got == ["cuda:1"]
     for file in Path(many.tempfile.gettempdir()).glob(f"singan-test-{os.getpid()}-*"): file.unlink()
+
+
+def test_a_worker_that_is_killed_before_it_begins_is_replaced(tmp_path, pictures):
+    "The first process of each picture is killed at its start, the second picture's while it imports; the rest of the work goes on."
+    (pictures/"cut.png").unlink(); (pictures/"forest.png").unlink()
+    process = subprocess.Popen([sys.executable, "-m", "singan_nb", *train_tiny(pictures, tmp_path/"runs", 4, 2)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    first = wait_for(lambda: len(both := children(process.pid)) == 2 and both)
+    os.kill(first[0], signal.SIGKILL)
+    time.sleep(.5)                                             # somewhere within its start
+    os.kill(first[1], signal.SIGKILL)
+    said, _ = process.communicate(timeout=500)
+    assert process.returncode == 0 and "2 of 2 trained" in said and said.count("the process died (killed by signal 9") == 2, said
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's list of children")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_whoever_ends_the_parent_ends_the_workers_and_loses_nothing(tmp_path, pictures, name):
+    "A minute between checkpoints: what the workers knew at the end is saved because they ended in order."
+    (pictures/"cut.png").unlink(); (pictures/"forest.png").unlink()
+    command = [sys.executable, "-m", "singan_nb", *train_tiny(pictures, tmp_path/"runs", 3000, 2, "--save-every", "600")]
+    with open(tmp_path/"said", "w") as said: process = subprocess.Popen(command, stdout=said, stderr=said)
+    assert wait_for(lambda: len(list((tmp_path/"runs").glob("*/checkpoint.safetensors"))) == 2)
+    workers = children(process.pid)
+    assert len(workers) == 2
+    time.sleep(.5)
+    process.send_signal(getattr(signal, name))
+    assert process.wait(60) == (-9 if name == "SIGKILL" else 130), (tmp_path/"said").read_text()
+    assert wait_for(lambda: not any(map(alive, workers)), 60)
+    for run in ("boats", "dunes"): assert 0 < len(read_log(tmp_path/"runs"/run)) < 3000       # at the first checkpoint there was no line
+    rows = list(csv.DictReader(open(tmp_path/"runs"/"summary.csv"))) if name != "SIGKILL" else []
+    assert all(row["status"] == "pending" for row in rows)
+
+
+def test_the_same_command_finishes_what_a_killed_parent_left(tmp_path, pictures):
+    (pictures/"cut.png").unlink(); (pictures/"forest.png").unlink()
+    command = [sys.executable, "-m", "singan_nb", *train_tiny(pictures, tmp_path/"runs", 60, 2, "--save-every", "0.1")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert wait_for(lambda: list((tmp_path/"runs").glob("*/checkpoint.safetensors")))
+    process.kill(); process.wait()
+    assert run_command(train_tiny(pictures, tmp_path/"runs", 60, 2)) == 0                        # at once, beside workers that are ending
+    check_all(tmp_path/"runs", pictures, Config.preset("class", max_size=40, iters=60), ("boats", "dunes"))
+
+
+def test_pictures_of_every_readable_kind_and_what_is_left_out(tmp_path, capsys):
+    for name in ("a.PNG", "b.gif", "c.bmp", "d.jfif", "e.ppm", "f.JPE", "g.WebP", ".hidden.png", "._x.jpg", ".DS_Store", "notes.txt", "shot.NEF", "film\x1b[2J.mp4"): (tmp_path/name).write_bytes(b"")
+    (tmp_path/"old").mkdir()
+    with pytest.warns(UserWarning) as notes: files = picture_files([tmp_path])
+    assert [file.name for file in files] == ["a.PNG", "b.gif", "c.bmp", "d.jfif", "e.ppm", "f.JPE", "g.WebP"]
+    left = str(notes[0].message)
+    assert left == (f"{tmp_path}: left out: 4 files: film\\x1b[2J.mp4 (no picture by its name), notes.txt (no picture by its name), old (a folder), "
+                    "shot.NEF (raw data of a camera; develop it first, and save it as TIFF or JPEG)")
+    assert [file.name for file in picture_files([f"{tmp_path}/*.N*"])] == ["shot.NEF"]              # what is named is tried
+    assert run_command(["evaluate", "dunes", str(tmp_path/"old")]) == 2 and ".bmp" in capsys.readouterr().err
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("notes.txt", "shot.NEF", "film\x1b[2J.mp4"): (tmp_path/name).unlink()
+        (tmp_path/"old").rmdir()
+        assert len(picture_files([tmp_path])) == 7                                               # nothing to say of hidden files
+
+
+HOSTILE = ["..png", "...png", ". .png", "CON.png", "con.jpg", "aux.tar.png", "LPT1 .png", "end..png", "end .png", "A.png", "a.png", "a.jpg", "a.png.jpg", "summary.csv.png", "summary.csv",
+           ".state.png", ".state", "Caf\u00e9.png", "Cafe\u0301.png", "x"*255, "x"*251 + ".png", "\u2603"*84 + ".png", "\udcff\udcfe.png", "a\nb.png", "a\x1b[31m.png", "a\u202eb.png", "c:d.png",
+           "a|b?.png", "=1+1.png", "-rf.png", "<img src=x>.png", "$(touch y).png", "'\".png", " .png", "~.png", "stra\u00dfe.png", "STRASSE.png"]
+
+
+def test_names_of_runs_stay_in_the_folder_on_every_system():
+    files = [Path("p")/name for name in HOSTILE]
+    names = run_names(files)
+    assert list(names.values()) == files and len({unicodedata.normalize("NFC", name).casefold() for name in names}) == len(files)
+    for name in names:
+        assert len(name.encode()) <= 220 and name.isprintable() and not re.search(r'[<>:"/\\|?*]', name), name
+        assert name[0] not in ". " and name[-1] not in ". " and name.casefold() != "summary.csv", name
+        assert not re.fullmatch(r"(con|prn|aux|nul|(com|lpt)\d)", name.split(".")[0].strip().lower()), name
+        assert (Path("out")/name).resolve().parent == Path("out").resolve()
+    assert [name for name, file in names.items() if file.name in ("a.jpg", "a.png.jpg", "summary.csv.png", "~.png")] == ["a.jpg", "a.png.jpg", "summary.csv.png", "~"]
+    assert names == run_names(files) and list(run_names(files[::-1])) == list(names)[::-1]        # the same, whichever comes first
+    assert list(run_names([Path("x.png"), Path("./x.png")])) == ["x"] and len(run_names([Path("a/x.png"), Path("b/x.png")])) == 2
+
+
+def test_one_bad_thing_is_one_row(tmp_path, dunes):
+    "Every picture that can be read has a model; everything else is a row; nothing is written outside of the folder of the runs."
+    pictures, runs, small = tmp_path/"in"/"pictures", tmp_path/"out"/"runs", dunes[..., :40, :60]
+    good = ["a.png", "A.png", "a.jpg", "a.png.jpg", "summary.csv.png", "CON.png", "x"*240 + ".png", "=1+1.png", "line\nbreak.png", os.fsdecode(b"\xff\xfe.png")]
+    for name in ("whole", "config", "state", "model", "folder"): save_image(small, pictures/f"{name}.png")
+    content = (pictures/"whole.png").read_bytes()
+    for name in good: (pictures/name).write_bytes(content)
+    (pictures/"..png").write_bytes(content)
+    (pictures/"empty.png").touch(); (pictures/"dir.png").mkdir(); (pictures/"gone.png").symlink_to("nowhere")
+    os.mkfifo(pictures/"pipe.png")
+    (runs/".state"/"folder.json").mkdir(parents=True)
+    (runs/".state"/"state.json").write_text('{"row": [')
+    for name, file, text in (("config", "config.json", "{"), ("model", "model.safetensors", "")):
+        train(load_image(pictures/f"{name}.png"), Config.preset("class", max_size=27, min_size=18, width=4, iters=1), runs/name, device="cpu", progress=False)
+        (runs/name/file).write_text(text)
+    before = {file for file in tmp_path.rglob("*") if runs not in file.parents}
+    config = Config.preset("class", max_size=27, min_size=18, width=4, iters=1)
+    code = "import sys, json; from singan_nb.all import *; rows = train_many(%r, %r, Config.preset('class', max_size=27, min_size=18, width=4, iters=1), 'cpu', jobs=3, progress=False); print(json.dumps(rows))"
+    done = subprocess.run([sys.executable, "-c", code % ([str(pictures), str(pictures/"..png")], str(runs))], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    rows = {Path(row["picture"]).name: row for row in json.loads(done.stdout.splitlines()[-1])}
+    failed = {name: row["error"] for name, row in rows.items() if row["status"] != "trained"}
+    assert set(failed) == {"empty.png", "dir.png", "gone.png", "pipe.png", "config.png", "model.png", "folder.png"}, failed
+    for name, words in (("pipe.png", "a pipe or a device"), ("gone.png", "no such file"), ("config.png", "config.json is damaged"), ("model.png", "model.safetensors"), ("dir.png", "folder")):
+        assert words in failed[name], failed
+    assert len(rows) == len(good) + 1 + 5 + 4
+    for name, row in rows.items():
+        if name not in failed: assert SinGAN.load(runs/row["name"]).record["config"]["iters"] == config.iters
+    assert {file for file in tmp_path.rglob("*") if runs not in file.parents} == before
+    with open(runs/"summary.csv", encoding="utf-8", newline="") as lines: table = list(csv.DictReader(lines))
+    assert len(table) == len(rows) and "'=1+1" in [row["name"] for row in table]
+    assert [row["picture"].rpartition("/")[2] for row in table if "udcff" in row["picture"]] == [r"\udcff\udcfe.png"]
+    assert all(value.isprintable() and value[:1] not in tuple("=+-@") for row in table for value in row.values())
+
+
+def test_trained_is_said_only_of_a_whole_model_of_this_picture(tmp_path, pictures, capsys):
+    (pictures/"cut.png").unlink()
+    runs, command, config = tmp_path/"runs", train_tiny(pictures, tmp_path/"runs", 4, 2), Config.preset("class", max_size=40, iters=4)
+    stamps = lambda names: {name: (runs/name/"model.safetensors").stat().st_mtime_ns for name in names}
+    assert run_command(command) == 0
+    before = stamps(NAMES)
+    os.utime(pictures/"dunes.png"); capsys.readouterr()
+    assert run_command(command) == 0 and "to train" not in capsys.readouterr().out                # touched, and the same
+    whole = (runs/"forest"/"model.safetensors").read_bytes()
+    (runs/"forest"/"model.safetensors").write_bytes(whole[:2000])
+    assert not many._finished(runs, "forest", pictures/"forest.png", config)
+    (runs/"forest"/"model.safetensors").write_bytes(whole)
+    assert many._finished(runs, "forest", pictures/"forest.png", config)
+    shutil.copy(pictures/"forest.png", pictures/"dunes.png")                                     # replaced
+    (runs/"boats"/"model.safetensors").write_bytes(b"")                                          # emptied
+    state = json.loads((runs/".state"/"forest.json").read_text()); del state["content"]          # of an older version: verified, not trained again
+    (runs/".state"/"forest.json").write_text(json.dumps(state))
+    before |= stamps(NAMES)
+    assert run_command(command) == 1
+    said = capsys.readouterr().out
+    assert "3 of 3 pictures to train" in said and "1 of 3 trained" in said
+    assert re.search(r"dunes +failed: .*another photograph", said) and re.search(r"boats +failed: .*model.safetensors", said)
+    assert stamps(NAMES) == before and "content" in json.loads((runs/".state"/"forest.json").read_text())
+    shutil.rmtree(runs/"boats"); shutil.rmtree(runs/"dunes")
+    assert run_command(command) == 0 and "3 of 3 trained" in capsys.readouterr().out              # removed runs are trained anew
+    assert stamps(["forest"])["forest"] == before["forest"] and same_weights(SinGAN.load(runs/"dunes"), train(load_image(pictures/"forest.png"), config, progress=False, device="cpu"))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_polite_signals_interrupt_and_are_given_back(name):
+    number = getattr(signal, name)
+    for before, expected in ((signal.SIG_DFL, KeyboardInterrupt), (signal.SIG_IGN, None)):       # nohup ignores HUP, and so do we
+        kept = signal.signal(number, before)
+        try:
+            with pytest.raises(KeyboardInterrupt) if expected else warnings.catch_warnings(), many._interrupting():
+                os.kill(os.getpid(), number); time.sleep(.1)
+            assert signal.getsignal(number) == before
+        finally: signal.signal(number, kept)
+
+
+def test_one_at_a_time_has_the_threads_of_train_and_two_share_them(tmp_path, pictures, monkeypatch, capsys):
+    "At 40 × 60 pixels of 64 channels a second thread changes the bits; the same number of threads gives the same."
+    import joblib
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
+    config = Config.preset("class", max_size=60, min_size=40, width=64, iters=2, precision="fp32")
+    before, models = torch.get_num_threads(), {}
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            models[threads] = train(load_image(pictures/"dunes.png"), config, device="cpu", progress=False)
+        assert not same_weights(models[1], models[2])
+        for jobs, threads in ((1, 2), (4, 1)):
+            train_many(pictures/"dunes.png", tmp_path/f"runs{jobs}", config, "cpu", jobs=jobs)
+            assert f"{jobs} at a time, each on {threads} thread" in capsys.readouterr().out
+            assert same_weights(SinGAN.load(tmp_path/f"runs{jobs}"/"dunes"), models[threads])
+    finally: torch.set_num_threads(before)
+
+
+def test_the_summary_is_no_formula_and_no_markup(tmp_path):
+    names = ["=cmd|' /C calc'!A0", "+1", "-2", "@SUM(1)", " =1", "<script>", "a|b", "plain"]
+    rows = [dict(name=name, status="failed", error="=1+1 \x1b[2J\n[x](javascript:y)", picture="p/\udcff.png") for name in names]
+    kept = write_summary(tmp_path, names, dict(zip(names, rows)))
+    assert [row["name"] for row in kept] == names and kept[0]["picture"] == "p/\udcff.png"
+    with open(tmp_path/"summary.csv", encoding="utf-8", newline="") as lines: table = list(csv.DictReader(lines))
+    assert [row["name"] for row in table] == ["'=cmd|' /C calc'!A0", "'+1", "'-2", "'@SUM(1)", "' =1", "<script>", "a|b", "plain"]
+    assert table[0]["error"] == r"'=1+1 \x1b[2J\n[x](javascript:y)" and table[0]["picture"] == r"p/\udcff.png"
+    lines = summary_table(kept).splitlines()
+    assert len(lines) == 2 + len(names) and all(line.count("|") == 7 and line.isprintable() and "<" not in line and "[" not in line for line in lines)
+    assert "&#60;script&#62;" in lines[7] and lines[9].startswith("| plain |")

@@ -428,10 +428,9 @@ def load_pretrained(
 def checksum(
     tensors:dict, # by name, on the CPU
     metadata:dict, # str to str; the entry "checksum" does not count
-) -> str: # 32 hexadecimal digits
+) -> str: # 64 hexadecimal digits
     "A fingerprint of all that a file says: other names, shapes, bits or words give another one."
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps(sorted(item for item in metadata.items() if item[0] != "checksum")).encode())
+    digest = hashlib.sha256(json.dumps(sorted(item for item in metadata.items() if item[0] != "checksum")).encode())
     for name, t in sorted(tensors.items()):
         digest.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
         digest.update(t.contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -504,6 +504,7 @@ def _check_reach(reach):
         type(share) in (int, float) and 0 < share < 4 for share in reach): return
     raise ValueError(f"reach is {reach}")
 
+# %% ../nbs/lessons/04_models.ipynb #a41c7d09
 def _check_file(about, tensors):
     "Raise `ValueError` for what cannot be a model, before anything is built from it."
     for name, t in tensors.items(): _check_tensor(name, t)

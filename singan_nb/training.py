@@ -130,6 +130,7 @@ def _check_fields(config):
         type(b) in (int, float) and 0 <= b < 1 for b in config.betas):
         raise ConfigError(f"betas={config.betas!r} is out of range; it must be two numbers of at least 0 and below 1")
 
+# %% ../nbs/lessons/08_training.ipynb #b52d8e15
 def _own_number(value):
     "A number of NumPy or PyTorch as Python's own, and a list, as JSON has it, as a tuple."
     if isinstance(value, (list, tuple)): return tuple(map(_own_number, value))

@@ -51,8 +51,8 @@ def frechet_distance(
     mean_2:torch.Tensor, # (d,)
     cov_2:torch.Tensor, # (d, d), symmetric
 ) -> float: # squared 2-Wasserstein distance, at least 0
-    "Fréchet distance of two Gaussians (Dowson and Landau 1982), squared as FID has it, in double precision."
-    mean_1, cov_1, mean_2, cov_2 = (t.double() for t in (mean_1, cov_1, mean_2, cov_2))
+    "Fréchet distance of two Gaussians (Dowson and Landau 1982), squared as FID has it; in 64 bits, which a Mac's GPU lacks."
+    mean_1, cov_1, mean_2, cov_2 = (t.cpu().double() for t in (mean_1, cov_1, mean_2, cov_2))
     values, vectors = torch.linalg.eigh(cov_1)
     root = vectors*values.clamp_min(0).sqrt() @ vectors.T                     # C1^(1/2)
     cross = torch.linalg.eigvalsh(root @ cov_2 @ root).clamp_min(0).sqrt().sum()
@@ -132,7 +132,7 @@ def stem_features(
 # %% ../nbs/practice/20_measure.ipynb #aa410f99
 def _gaussian(image, layer, weights):
     "Mean and covariance of an image's features over all positions."
-    cloud = stem_features(image, layer, weights)[0].flatten(1).double()       # (layer, h*w)
+    cloud = stem_features(image, layer, weights)[0].flatten(1).cpu().double() # (layer, h*w)
     return cloud.mean(1), cloud.cov()
 
 def sifid(
@@ -232,7 +232,7 @@ def frame(
     images = as_list(fakes, check_image(real).device)
     _check_size([real, *images], outer + inner + 1, "the frame")
     def sides(image):
-        turned = [torch.rot90(image.double(), k, (-2, -1)) for k in range(4)]
+        turned = [torch.rot90(image.cpu().double(), k, (-2, -1)) for k in range(4)]
         return torch.stack([_roughness(t, 0, outer).clamp_min(1e-6)/_roughness(t, outer, outer + inner).clamp_min(1e-6)
                             for t in turned])
     target = sides(real)

@@ -67,7 +67,7 @@ class Bases:
     ):
         self.model, self.size, self.seed, self.run = model, tuple(size), seed, run
         self.batch = max(1, min(batch, 2**21//(size[0]*size[1])))
-        self.number, self.images = None, torch.zeros(1, 3, *size, device=model.device)
+        self.number, self.images = None, model.image.new_zeros(1, 3, *size)
 
     @torch.no_grad()
     def __call__(self,

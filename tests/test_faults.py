@@ -1,13 +1,18 @@
 """What may go wrong in a night: two processes, NaN, no memory, no space, no permission, a jumping clock, an interrupt anywhere."""
+import builtins
+import io
 import json
 import math
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,9 +20,11 @@ from conftest import TINY, same_weights
 from safetensors.torch import load_file
 
 import singan_nb.images
-from singan_nb.all import (Callback, Config, Diverged, OutOfMemory, RunBusy, RunError, SinGAN, load_image, locked, read_log, step_memory, train,
-                           training_command)
+import singan_nb.training
+from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, OutOfMemory, RunBusy, RunError, SinGAN, SinGANError, load_image,
+                           locked, read_config, read_log, read_tensors, run_folder, step_memory, train, training_command, write_tensors)
 from singan_nb.cli import run_command
+from singan_nb.training import Run
 
 OPTIONS = ["--preset", "class", "--max-size", "48", "--device", "cpu"]
 
@@ -189,15 +196,247 @@ def test_an_interrupt_from_the_first_moment(tmp_path):
     assert same_weights(SinGAN.load(run), train(load_image("dunes"), Config.preset("class", max_size=48, iters=40), progress=False, device="cpu"))
 
 
-@pytest.mark.parametrize("file, damage", [("checkpoint.safetensors", lambda b: b[:len(b)//2]), ("checkpoint.safetensors", lambda b: b.replace(b'"iteration"', b'"iteratiom"')),
-                                          ("checkpoint.safetensors", lambda b: b.replace(b'"g.net', b'"h.net')),
-                                          ("log.csv", lambda b: b + b"1,two\n"), ("config.json", lambda b: b"["*10**5), ("model.safetensors", lambda b: b[:-9])])
-def test_a_damaged_file_of_a_run_is_named(tmp_path, dunes, tiny, file, damage):
-    train(dunes, tiny, tmp_path/"run", progress=False, callbacks=[At(1, 3, lambda watch: watch.stop())])
+@pytest.mark.parametrize("file, damage", [("log.csv", lambda b: b + b"1,two\n"), ("model.safetensors", lambda b: b[:-9]), ("model.safetensors", lambda b: b"")])
+def test_a_damaged_file_of_a_run_is_named(stopped, tmp_path, dunes, tiny, file, damage):
+    shutil.copytree(stopped, tmp_path/"run")
     path = tmp_path/"run"/file
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises((RunError, singan_nb.all.ModelError), match=f"{file}") as error: train(dunes, tiny, tmp_path/"run", resume=True, progress=False)
+    with pytest.raises((RunError, ModelError), match=f"{file}") as error: train(dunes, tiny, tmp_path/"run", resume=True, progress=False)
     assert "\n" not in str(error.value) and not (tmp_path/"run"/".lock").exists()
+
+
+# damage: the run is stopped in the middle of its second scale
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    run = tmp_path_factory.mktemp("stopped")/"run"
+    train(load_image("dunes"), Config.preset("class", **TINY), run, progress=False, device="cpu",
+          callbacks=[At(1, 3, lambda watch: watch.stop())])
+    return run
+
+
+@pytest.fixture(scope="module")
+def straight(dunes): return train(dunes, Config.preset("class", **TINY), progress=False, device="cpu")
+
+
+def flipped(content, chance):
+    "One bit turned over, anywhere."
+    content, at = bytearray(content), chance.randrange(8*len(content))
+    content[at//8] ^= 1 << at % 8
+    return bytes(content)
+
+
+def state(run):
+    "All that a resume starts from: settings, weights of the finished scales, checkpoint, log; in canonical form."
+    opened = Run(run, read_config(run), load_image(run/"image.png"), True)
+    model, checkpoint = opened.restore("cpu", 3)
+    rows = opened.read_log(checkpoint)
+    return opened.config, [*model.state_dict().values()], checkpoint, rows
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.safetensors", "config.json", "log.csv"])
+def test_no_flipped_bit_is_accepted_with_another_result(stopped, tmp_path, name):
+    "200 each: refused in one line, or the same settings, weights and rows; or the whole checkpoint before it, with a note."
+    chance, run, refused, noted = random.Random(name), tmp_path/"run", 0, 0
+    config, weights, newest, rows = state(stopped)
+    before = read_tensors(stopped/"checkpoint.previous.safetensors")[1]
+    whole = (stopped/name).read_bytes()
+    shutil.copytree(stopped, run)
+    for _ in range(200):
+        (run/name).write_bytes(flipped(whole, chance))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try: got = state(run)
+            except SinGANError as error: got = None; assert "\n" not in str(error) and str(run) in str(error)
+        for file in ("checkpoint.safetensors", "checkpoint.previous.safetensors", "config.json"): shutil.copy(stopped/file, run/file)
+        refused += got is None
+        if got is None: continue
+        assert got[0] == config and all(map(torch.equal, got[1], weights))
+        if got[2].iteration == newest.iteration: expected, row_count = newest.tensors, len(rows)
+        else: expected, row_count = before, 6; noted += 1; assert "the checkpoint before it is used" in str(said[-1].message)
+        assert got[2].tensors.keys() == expected.keys() and all(torch.equal(expected[key], got[2].tensors[key]) for key in expected)
+        assert got[3] == rows[:row_count]
+    assert (refused if name in ("model.safetensors", "log.csv") else noted if name != "config.json" else 200) > 150
+
+
+@pytest.mark.parametrize("name, damage", [("checkpoint.safetensors", lambda b: b[:len(b)//2]), ("checkpoint.safetensors", lambda b: b""), ("config.json", lambda b: b"["*10**5),
+                                          ("config.json", lambda b: b.replace(b'"iters": 6', b'"iters": 7')), ("checkpoint.safetensors", None), ("log.csv", None)])
+def test_a_damaged_newest_file_costs_no_run(stopped, straight, tmp_path, dunes, tiny, name, damage):
+    "What is damaged or gone is replaced by what the run holds a second time; the result has the bits of a training in one piece."
+    run = tmp_path/"run"
+    shutil.copytree(stopped, run)
+    if damage is None: (run/name).unlink()
+    else: (run/name).write_bytes(damage((run/name).read_bytes()))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert same_weights(train(dunes, read_config(run) or tiny, run, resume=True, progress=False, device="cpu"), straight)
+    assert (len(said) > 0) == (not (damage is None and name.startswith("checkpoint")))        # a kill between two names is no damage
+    assert json.loads((run/"config.json").read_text())["iters"] == 6
+
+
+def test_the_checkpoint_before_the_end_of_a_scale_finishes_it_again(tmp_path, straight, dunes, tiny, monkeypatch):
+    "Killed right after a model was saved, and the newest checkpoint is damaged: the last scale goes back into training."
+    run = tmp_path/"run"
+    class Killed(BaseException): pass
+    def die(self, watch): raise Killed
+    monkeypatch.setattr(Run, "preview", lambda self, watch: die(self, watch) if len(watch.model.scales) == 2 else None)
+    with pytest.raises(Killed): train(dunes, tiny, run, progress=False, device="cpu", save_every=0)
+    monkeypatch.undo()
+    assert len(SinGAN.load(run).scales) == 2
+    shutil.copytree(run, tmp_path/"whole")
+    (run/"checkpoint.safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="before it is used"): model = train(dunes, tiny, run, resume=True, progress=False, device="cpu")
+    assert same_weights(model, straight)
+    assert same_weights(train(dunes, tiny, tmp_path/"whole", resume=True, progress=False, device="cpu"), straight)
+    assert sorted(file.name for file in (tmp_path/"whole"/"previews").iterdir()) == ["scale_01.png", "scale_02.png"]      # the lost one too
+
+
+def test_a_run_of_an_older_version_goes_on(stopped, straight, tmp_path, dunes, tiny):
+    "Files without checksums, second settings, and the checkpoint before."
+    run = tmp_path/"run"
+    shutil.copytree(stopped, run); (run/"checkpoint.previous.safetensors").unlink()
+    for name in ("model.safetensors", "checkpoint.safetensors"):
+        metadata, tensors = read_tensors(run/name)
+        for key in ("checksum", "config", "log", "computed"): metadata.pop(key, None)
+        (run/name).write_bytes(singan_nb.models.save(tensors, metadata))
+    with pytest.warns(UserWarning, match="has no checksum"): assert same_weights(train(dunes, tiny, run, resume=True, progress=False, device="cpu"), straight)
+
+
+def test_two_damaged_checkpoints_are_refused_and_a_missing_model_too(stopped, tmp_path, dunes, tiny):
+    for names, words in ((("checkpoint.safetensors", "checkpoint.previous.safetensors"), "checkpoint.safetensors .* no other checkpoint"), (("model.safetensors",), "model.safetensors is missing or too old")):
+        run = tmp_path/names[0]
+        shutil.copytree(stopped, run)
+        for name in names: (run/name).write_bytes(b"") if name.startswith("check") else (run/name).unlink()
+        with pytest.raises(RunError, match=words): train(dunes, tiny, run, resume=True, progress=False, device="cpu")
+
+
+def changed_file(model, file, change):
+    "A model file whose description or tensors were changed, with a right checksum."
+    metadata, tensors = read_tensors(model.save(file))
+    about = json.loads(metadata["about"])
+    change(about, tensors)
+    return write_tensors(file, tensors, {**metadata, "about": json.dumps(about)})
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda about, t: t["scales.0.generator.net.0.1.running_var"].fill_(-1), "running_var is negative"),
+    (lambda about, t: t["scales.1.generator.net.2.0.weight"].fill_(1e38), "weight holds 1e.38"),
+    (lambda about, t: t["scales.1.noise_amp"].fill_(1e38), "noise_amp holds"), (lambda about, t: t["scales.1.noise_amp"].fill_(-1), "noise_amp is negative"),
+    (lambda about, t: t["scales.1.noise_amp"].fill_(math.nan), "not finite"), (lambda about, t: about.update(reach=[[1.], None, None]), "reach is"),
+    (lambda about, t: about.update(reach=[None, [], None]), "reach is"), (lambda about, t: about.update(reach=[None, [1., 1e9], None]), "reach is"),
+    (lambda about, t: about.update(grey_noise="no"), "grey_noise is no")])
+def test_numbers_that_no_training_gives_are_refused(model, tmp_path, change, words):
+    with pytest.raises(ModelError, match=f"damaged.*{words}"): SinGAN.load(changed_file(model, tmp_path/"m.safetensors", change))
+
+
+# Windows
+
+class Windows:
+    "Its rules: nobody reads, writes, renames or removes a file that is locked, but through the handle that locked it."
+    def __init__(self, patch):
+        self.locked, self.patch = set(), patch
+        for module, name in ((builtins, "open"), (io, "open"), (os, "unlink"), (os, "remove"), (os, "replace"), (os, "rename")): self.guard(module, name)
+        lock = singan_nb.training.FileLock
+        class Lock(lock):
+            def _acquire(mine):
+                super()._acquire()
+                if mine.is_locked: self.locked.add(os.path.realpath(mine.lock_file))
+            def _release(mine):
+                self.locked.discard(os.path.realpath(mine.lock_file))
+                super()._release()
+        patch.setattr(singan_nb.training, "FileLock", Lock); patch.setattr(singan_nb.training, "_WINDOWS", True)
+
+    def guard(self, module, name):
+        real = getattr(module, name)
+        def refusing(*paths, **options):
+            for path in paths[:2 if name in ("replace", "rename") else 1]:
+                if not isinstance(path, int) and os.path.realpath(path) in self.locked: raise PermissionError(13, "Permission denied", str(path))
+            return real(*paths, **options)
+        self.patch.setattr(module, name, refusing)
+
+
+@pytest.fixture
+def windows(monkeypatch): return Windows(monkeypatch)
+
+
+def test_a_run_under_the_rules_of_windows(windows, tmp_path, dunes, tiny, straight):
+    "Open, train, busy, stop, resume; the lock's file is never touched while it is held, and gone afterwards."
+    run = tmp_path/"run"
+    def look(watch):
+        assert str((run/".lock").resolve()) in windows.locked
+        with pytest.raises(PermissionError): open(run/".lock").close()
+        with pytest.raises(RunBusy, match=f"in use by process {os.getpid()} on"), locked(run): pass
+        watch.stop()
+    train(dunes, tiny, run, progress=False, device="cpu", callbacks=[At(1, 3, look)])
+    assert not windows.locked and not (run/".lock").exists() and not (run/".owner").exists()
+    assert same_weights(train(dunes, tiny, run, resume=True, progress=False, device="cpu"), straight)
+    assert not windows.locked and not (run/".lock").exists()
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.txt", "com1", "LPT9.run", "run.", "run ", "a:b", "what?", "a/aux/b"])
+def test_names_that_windows_has_not(windows, tmp_path, dunes, tiny, name):
+    with pytest.raises(RunError, match="on Windows; give another folder"): train(dunes, tiny, tmp_path/name, progress=False)
+    assert not any(tmp_path.iterdir())
+
+
+def test_names_that_any_system_has(tmp_path, dunes, tiny, monkeypatch):
+    "The home folder, and elsewhere than on Windows what is forbidden there; a name that is no text can be read again."
+    monkeypatch.setenv("HOME", str(tmp_path)); monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert run_folder("~/CON") == tmp_path/"CON" and run_folder("~no such user/x") == Path("~no such user/x")
+    train(dunes, replace(tiny, iters=1), "~/run", progress=False)
+    assert len(SinGAN.load("~/run").scales) == 3 and len(read_log("~/run")) == 3 and read_config("~/run").iters == 1
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    try: os.mkdir(strange)
+    except (OSError, ValueError): pytest.skip("this system has no such names")
+    assert same_weights(train(dunes, replace(tiny, iters=1), strange, progress=False), SinGAN.load(strange))
+
+
+# a run folder that vanishes, signals
+
+@pytest.mark.parametrize("lost", ["", "config.json", "image.png", "model.safetensors"])
+def test_a_run_that_loses_its_files_stops_and_says_so(tmp_path, dunes, tiny, lost):
+    "Nothing is written into what is left, and nobody says that it is saved."
+    run = tmp_path/"run"
+    def lose(watch): shutil.rmtree(run) if not lost else (run/lost).unlink()
+    with pytest.raises(RunError, match="has lost .*nothing can be saved") as error:
+        train(dunes, tiny, run, progress=False, save_every=0, callbacks=[At(1, 2, lose)])
+    assert "\n" not in str(error.value) and not (run/".lock").exists() and (lost or not (run/"checkpoint.safetensors").exists())
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_other_requests_to_end_save_as_an_interrupt_does(tmp_path, dunes, tiny, straight, name):
+    number = getattr(signal, name, None)
+    if number is None: pytest.skip("this system does not have it")
+    with pytest.raises(Interrupted, match="all of it is saved"):
+        train(dunes, tiny, tmp_path/"run", progress=False, device="cpu", callbacks=[At(1, 2, lambda watch: os.kill(os.getpid(), number))])
+    assert signal.getsignal(number) == signal.SIG_DFL
+    assert same_weights(train(dunes, tiny, tmp_path/"run", resume=True, progress=False, device="cpu"), straight)
+    mine = []
+    before = signal.signal(number, lambda *_: mine.append(1))                     # a program's own use of a signal stays its own
+    try: train(dunes, tiny, progress=False, callbacks=[At(1, 2, lambda watch: os.kill(os.getpid(), number))])
+    finally: signal.signal(number, before)
+    assert mine == [1]
+
+
+# what it was computed with
+
+def test_a_resume_under_other_circumstances_is_said_and_kept(stopped, tmp_path, dunes, tiny, monkeypatch):
+    run = tmp_path/"run"
+    shutil.copytree(stopped, run)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
+    monkeypatch.setattr(singan_nb.training, "pick_precision", lambda *_: "bf16")
+    with pytest.warns(UserWarning, match="computed with .*now ABACUS.: its weights will not be those"):
+        train(dunes, tiny, run, resume=True, progress=False, device="cpu", callbacks=[At(2, 1, lambda watch: watch.stop())])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = train(dunes, tiny, run, resume=True, progress=False, device="cpu")        # the same again: nothing to say
+    first, second = model.record["computed"]
+    assert first["from"] == [0, 0] and second["from"] == [1, 3] and second["cpu"] == "ABACUS" != first["cpu"]
+    assert {"threads", "precision", "torch", "device"} <= first.keys() and second["precision"] == "bf16"
+    assert model.record["precision"] == ("bf16" if first["precision"] == "bf16" else f"{first['precision']}, then bf16")
+
+
+def test_a_run_in_one_piece_has_one_entry(straight): assert [part["from"] for part in straight.record["computed"]] == [[0, 0]]
 
 
 # reproducibility

@@ -284,3 +284,25 @@ def test_frame_of_each_fake_and_of_other_sizes():
     assert scores.shape == (3,) and scores.dtype == torch.double and scores[0] == 0 and (scores[1:] > 0).all()
     with pytest.raises(MetricError, match="10×40 pixels is too small for the frame, which needs at least 13×13"):
         frame(dunes, torch.zeros(1, 3, 10, 40))
+
+
+class Mac(torch.Tensor):
+    "Stands for a tensor on the GPU of a Mac: no operation there may give 64 bits; `cpu` leads away from it."
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), options=None):
+        result = super().__torch_function__(function, types, arguments, options or {})
+        if function in (torch.Tensor.cpu, torch.Tensor.numpy): return result.as_subclass(torch.Tensor) if torch.is_tensor(result) else result
+        for each in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(each, Mac) and each.dtype == torch.float64: raise TypeError("the MPS framework doesn't support float64")
+        return result
+
+
+def test_measures_work_where_there_are_no_64_bits():
+    "A device that refuses float64: the same values as on the CPU."
+    real, fakes = noise_image(0), [noise_image(1), noise_image(2)]
+    there, others = real.as_subclass(Mac), [fake.as_subclass(Mac) for fake in fakes]
+    with pytest.raises(TypeError, match="float64"): there.double()
+    assert torch.equal(sifid(there, others), sifid(real, fakes)) and torch.equal(swd(there, others), swd(real, fakes))
+    assert torch.equal(frame(there, others), frame(real, fakes)) and diversity(there, others) == diversity(real, fakes)
+    assert rmse_255(there, others[0]) == rmse_255(real, fakes[0]) and ssim(there, others[0]) == ssim(real, fakes[0])
+    assert torch.equal(evaluate(there, others)["sifid"], evaluate(real, fakes)["sifid"])

@@ -1,22 +1,26 @@
 """Training: refusals, interrupts, resuming, and what a full disk leaves behind."""
 import os
+import random
 import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
+import types
+import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import same_weights
 
 import singan_nb.images
 import singan_nb.training
-from singan_nb.all import (Callback, Config, ConfigError, DeviceError, Interrupted, RunError, SinGAN, SinGANError,
-                           default_preset, load_image, plan_training, read_log, rmse, scale_costs,
-                           schedule, train)
+from singan_nb.all import (PHOTOGRAPHS, Callback, Config, ConfigError, DeviceError, ImageError, Interrupted, RunError, SinGAN, SinGANError,
+                           TensorBoard, as_config, default_preset, load_image, pick_device, plan_training, read_log, rmse, scale_costs,
+                           schedule, seeded, train, white_noise)
 from singan_nb.scale import ScaleTrainer
 
 
@@ -79,7 +83,7 @@ def test_finished_run_is_not_trained_again(tmp_path, dunes, tiny):
 
 def test_run_directory_holds_what_the_design_says(tmp_path, dunes, tiny):
     train(dunes, tiny, tmp_path/"run", progress=False)
-    assert sorted(p.name for p in (tmp_path/"run").iterdir()) == ["checkpoint.safetensors", "config.json", "image.png", "log.csv", "model.safetensors", "previews"]
+    assert sorted(p.name for p in (tmp_path/"run").iterdir()) == ["checkpoint.previous.safetensors", "checkpoint.safetensors", "config.json", "image.png", "log.csv", "model.safetensors", "previews"]
     assert (tmp_path/"run"/"log.csv").read_text().startswith("scale,iteration,")
 
 
@@ -94,6 +98,7 @@ def test_refusals(tmp_path, dunes, tiny):
     with pytest.raises(RunError, match="no run to go on with"): train(dunes, tiny, tmp_path/"other", resume=True, progress=False)
     assert [file.name for file in (tmp_path/"other").iterdir()] == ["letter.txt"]
     (tmp_path/"run"/"config.json").write_text("{")
+    for file in (tmp_path/"run").glob("checkpoint*"): file.unlink()
     with pytest.raises(RunError, match="damaged"): train(dunes, tiny, tmp_path/"run", resume=True, progress=False)
 
 
@@ -215,3 +220,125 @@ def test_the_critic_s_border_is_part_of_a_resumed_run(tmp_path, dunes, tiny):
     train(dunes, tiny, tmp_path/"run", progress=False)
     with pytest.raises(RunError, match="critic_border was zero and is none"):
         train(dunes, bordered, tmp_path/"run", resume=True, progress=False)
+
+
+# what people hold, and the state of their program
+
+@pytest.fixture(scope="module")
+def brief(): return Config.preset("class", max_size=32, min_size=18, width=4, iters=2, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def expected(dunes, brief): return train(dunes, brief, progress=False, device="cpu")
+
+
+@pytest.mark.parametrize("hold", [str, lambda path: path.with_suffix(""), lambda path: load_image("dunes").double(), lambda path: load_image("dunes").requires_grad_()],
+                         ids=["path", "name", "float64", "with gradient"])
+def test_trains_on_anything_that_holds_a_picture(dunes, brief, expected, hold, tmp_path, monkeypatch):
+    path = PHOTOGRAPHS/"dunes.jpg"
+    image = hold(path)
+    if not torch.is_tensor(image) and not os.path.exists(image): image = "dunes"
+    assert same_weights(train(image, brief, progress=False, device="cpu"), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_trains_on_short_floats(dunes, brief, dtype):
+    short = dunes.to(dtype)
+    assert same_weights(train(short, brief, progress=False, device="cpu"), train(short.float(), brief, progress=False, device="cpu"))
+
+
+def test_a_preset_or_a_dict_is_a_configuration(dunes, brief):
+    assert as_config("class") == Config.preset("class") and as_config(None, "cpu") == Config.preset("fast") and as_config(brief) is brief
+    fields = {**vars(brief), "betas": list(brief.betas)}
+    assert as_config(fields) == brief
+    for wrong, words in (("clas", "'clas' is unknown"), ({"itrs": 3}, "itrs is no hyperparameter"), (7, "not int")):
+        with pytest.raises(ConfigError, match=words): train(dunes, wrong, progress=False)
+    with pytest.raises(ImageError): train(torch.zeros(2, 3, 30, 30), brief, progress=False)
+
+
+def modes(): return [torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu"), torch.get_num_threads(),
+                     torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark, list(warnings.filters),
+                     *(signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)), torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
+
+
+class Doubles:
+    def __enter__(self): torch.set_default_dtype(torch.float64)
+    def __exit__(self, *_): torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, Doubles, lambda: torch.autocast("cpu", torch.bfloat16)], ids=["no_grad", "inference_mode", "float64", "autocast"])
+def test_the_modes_of_a_program_change_nothing_and_are_left_as_they_were(dunes, brief, expected, mode):
+    with mode():
+        before = modes()
+        model = train(dunes.clone(), brief, progress=False, device="cpu")
+        plan_training((188, 300), replace(brief, iters=20), "cpu")
+        assert modes() == before
+        assert torch.equal(white_noise((3, 4), generator=seeded(1)), torch.randn(1, 3, 3, 4, generator=seeded(1), dtype=torch.float32))
+    assert same_weights(model, expected) and all(v.dtype in (torch.float32, torch.int64, torch.uint8) for v in model.state_dict().values())
+
+
+def test_a_training_that_fails_leaves_the_modes_too(dunes, brief):
+    def fail(watch): raise ZeroDivisionError
+    before = modes()
+    with pytest.raises(ZeroDivisionError): train(dunes, brief, progress=False, device="cpu", callbacks=[StopAt(0, 1, fail)])
+    assert modes() == before
+
+
+@pytest.mark.parametrize("one", [np.int64(1), np.uint8(1), torch.tensor(1), True])
+def test_one_is_one(one):
+    "A seed from NumPy or PyTorch names the same stream, in a configuration too."
+    assert torch.equal(seeded(one, "a", one).get_state(), seeded(1, "a", 1).get_state())
+    if one is not True: assert Config(seed=one) == Config(seed=1) and type(Config(seed=one).seed) is int
+    with pytest.raises(SinGANError, match="whole number"): seeded(1.5)
+
+
+def test_a_stream_of_numbers_is_the_one_that_it_always_was(): assert torch.randint(1000, (4,), generator=seeded(3, "words", 2)).tolist() == [720, 116, 557, 563]
+
+
+def test_callbacks_are_told_the_end_however_it_comes(dunes, brief):
+    ends = []
+    class End(Callback):
+        def on_end(self, watch): ends.append(watch.iteration)
+    train(dunes, brief, progress=False, callbacks=[End()])
+    def fail(watch): raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError): train(dunes, brief, progress=False, callbacks=[End(), StopAt(0, 1, fail)])
+    assert ends == [2, 1]
+
+
+def test_tensorboard(dunes, brief, tmp_path, monkeypatch):
+    "Its writer is told every second iteration, and the pictures of each scale; without the package there is one line."
+    told = []
+    class SummaryWriter:
+        def __init__(self, folder): told.append(folder)
+        def __getattr__(self, name): return lambda *arguments: told.append((name, *arguments))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=SummaryWriter))
+    model = train(dunes, brief, tmp_path/"run", progress=False, callbacks=[TensorBoard(tmp_path/"curves", every=2)])
+    rows = read_log(tmp_path/"run")
+    assert told[0] == str(tmp_path/"curves") and told[-1] == ("close",)
+    assert told[1] == ("add_scalar", "scale 0/distance", rows[1][2], 2)
+    pictures = [each for each in told if each[0] == "add_image"]
+    assert [each[1] for each in pictures] == ["photograph", "reconstruction", "sample"]*len(model.scales) and all(0 <= each[2].min() and each[2].max() <= 1 for each in pictures)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SinGANError, match=r"pip install 'singan_nb\[tensorboard\]'"): TensorBoard(tmp_path/"curves")
+
+
+def test_a_real_tensorboard(dunes, brief, tmp_path):
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(dunes, brief, tmp_path/"run", progress=False, callbacks=[TensorBoard(tmp_path/"curves", every=1)])
+    curves = reading.EventAccumulator(str(tmp_path/"curves")).Reload()
+    values = [event.value for event in curves.Scalars("scale 0/reconstruction")]
+    assert values == pytest.approx([row[5] for row in read_log(tmp_path/"run") if row[0] == 0]) and "sample" in curves.Tags()["images"]
+
+
+@pytest.mark.parametrize("version, here, picked", [("2.7.1", True, "cpu"), ("2.8.0", True, "mps"), ("2.13.0+cpu", True, "mps"), ("2.7.1", False, "cpu")])
+def test_the_gpu_of_a_mac_needs_a_pytorch_that_resizes_there(monkeypatch, version, here, picked):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: here)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "__version__", version)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert pick_device("auto").type == picked
+    assert [str(each.message) for each in said] == ([f"this Mac's GPU needs PyTorch 2.8 or newer, and this is {version}: the CPU is used"] if here and picked == "cpu" else [])
+    if not here or picked == "cpu":
+        with pytest.raises(DeviceError, match="2.8 or newer" if here else "not there"): pick_device("mps")
+    else: assert pick_device("mps").type == "mps"

@@ -65,7 +65,8 @@ def comments(function) -> dict:
     "Comments of a signature by parameter, and that on the result as `return`. A comment on a line of its own belongs to the next parameter."
     start, file = function.__code__.co_firstlineno - 1, function.__code__.co_filename
     tokens = tokenize.generate_tokens(iter(linecache.getlines(file)[start:]).__next__)
-    found, name, depth, next_is_name, above = {}, None, 0, False, []
+    parameters, found, above = {*inspect.signature(function).parameters}, {}, []
+    name, depth, next_is_name = "", 0, False
     for token in tokens:
         if token.string == "def": break
     for kind, text, (_, column), _, line in tokens:
@@ -74,7 +75,7 @@ def comments(function) -> dict:
             (found.setdefault(name, []) if line[:column].strip() else above).append(text.lstrip("# "))
         elif text in ("(", "[", "{"): depth += 1
         elif text in (")", "]", "}"): depth -= 1
-        elif depth == 1 and next_is_name and kind == tokenize.NAME:
+        elif depth == 1 and next_is_name and text in parameters:
             name, next_is_name = text, False
             if above: found[name], above = above, []
         if depth == 1 and text in ("(", ","): next_is_name = True

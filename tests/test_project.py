@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -105,4 +106,7 @@ def test_the_wheel_works_outside_the_source_tree(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path/"site")})
     assert done.stdout.strip() == str([1]*8), done.stderr
     names = subprocess.run([sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True).stdout
-    assert "photographs/GPL-2.txt" in names and "credits.json" in names and "entry_points.txt" in names
+    assert "photographs/GPL-2.txt" in names and "credits.json" in names and "entry_points.txt" in names and "singan_nb/py.typed" in names
+    with zipfile.ZipFile(wheel) as archive: said = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode().split("\n\n")[0]
+    assert "License-Expression: Apache-2.0 AND GPL-2.0-or-later AND LGPL-3.0-only AND MIT\n" in said and said.count("License-File: ") == 6
+    assert 'Requires-Dist: ipywidgets>=8; extra == "explore"' in said and "Requires-Dist: ipywidgets>=8\n" not in said and "Requires-Dist: torch>=2.4\n" in said

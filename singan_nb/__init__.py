@@ -20,7 +20,7 @@ __all__ = [
     # the model, those that come with the package, and other formats
     "SinGAN", "load_pretrained", "pretrained_models", "import_official", "export_onnx",
     # samples, and images that enter at a scale
-    "sample", "sample_batches", "scale_at", "inject", "inject_masked",
+    "sample", "sample_batches", "page_sample", "scale_at", "inject", "inject_masked",
     # paint to image, editing, harmonization
     "paint_to_image", "edit", "copy_part", "move_part", "harmonize", "paste",
     # super-resolution, animation, other formats of a picture

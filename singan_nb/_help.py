@@ -10,6 +10,13 @@ from importlib import import_module
 from types import ModuleType
 
 
+USUAL = {                                                        # what need not be said in every signature
+    "model": "a trained SinGAN",
+    "seed": "the same seed draws the same pictures",
+    "device": "\"auto\", \"cpu\", \"cuda\" or \"mps\"",
+}
+
+
 class CallableModule(ModuleType):
     "A module that holds a function of its own name: `singan_nb.animate(...)` calls that function, `singan_nb.animate.closed` is found as before."
     _function = property(lambda self: vars(self)[self.__name__.rpartition(".")[2]])
@@ -48,7 +55,9 @@ def explain_function(function):
     "Parameters and what is returned."
     try: found = comments(inspect.unwrap(function))
     except (SyntaxError, tokenize.TokenError): return            # the file has changed since it was imported
-    add(function, listed("Parameters", {name: found[name] for name in inspect.signature(function).parameters if name in found}))
+    of = {name: names for names in found for name in names.split(", ")}
+    rows = {of.get(name, name): found[of[name]] if name in of else USUAL[name] for name in inspect.signature(function).parameters if name in of or name in USUAL}
+    add(function, listed("Parameters", rows))
     add(function, f"Returns:\n    {found['return']}" if "return" in found else "")
 
 
@@ -62,21 +71,24 @@ def add(thing, text):
 
 
 def comments(function) -> dict:
-    "Comments of a signature by parameter, and that on the result as `return`. A comment on a line of its own belongs to the next parameter."
+    """Comments of a signature by parameter, and that on the result as `return`.
+
+    A comment belongs to the parameters of its line (`grow, feather`); one on a line of its own, to the next parameter.
+    """
     start, file = function.__code__.co_firstlineno - 1, function.__code__.co_filename
     tokens = tokenize.generate_tokens(iter(linecache.getlines(file)[start:]).__next__)
     parameters, found, above = {*inspect.signature(function).parameters}, {}, []
-    name, depth, next_is_name = "", 0, False
+    name, depth, row, next_is_name = "", 0, 0, False
     for token in tokens:
         if token.string == "def": break
-    for kind, text, (_, column), _, line in tokens:
+    for kind, text, (at, column), _, line in tokens:
         if kind == tokenize.NEWLINE: break
         if kind == tokenize.COMMENT:
             (found.setdefault(name, []) if line[:column].strip() else above).append(text.lstrip("# "))
         elif text in ("(", "[", "{"): depth += 1
         elif text in (")", "]", "}"): depth -= 1
         elif depth == 1 and next_is_name and text in parameters:
-            name, next_is_name = text, False
+            name, row, next_is_name = f"{name}, {text}" if at == row else text, at, False
             if above: found[name], above = above, []
         if depth == 1 and text in ("(", ","): next_is_name = True
         if depth == 0 and text == ")": name = "return"

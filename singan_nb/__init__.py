@@ -34,12 +34,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    "A public name or a module, imported when it is first asked for."
-    if name in __all__: import_module("singan_nb.all")
-    elif name.startswith("_") or not find_spec(f"singan_nb.{name}"): raise AttributeError(f"module 'singan_nb' has no attribute {name!r}")
-    else: import_module(f"singan_nb.{name}")
-    return globals().get(name) or getattr(sys.modules["singan_nb.all"], name)
+if not TYPE_CHECKING:                                             # a checker would take this for a promise of any name
+    def __getattr__(name):
+        "A public name or a module, imported when it is first asked for."
+        if name in __all__: import_module("singan_nb.all")
+        elif name.startswith("_") or not find_spec(f"singan_nb.{name}"): raise AttributeError(f"module 'singan_nb' has no attribute {name!r}")
+        else: import_module(f"singan_nb.{name}")
+        return globals().get(name) or getattr(sys.modules["singan_nb.all"], name)
 
 
 def __dir__(): return sorted({*__all__, *(name for name in globals() if name.startswith("__") or f"singan_nb.{name}" in sys.modules)})

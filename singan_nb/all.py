@@ -2,6 +2,8 @@
 
 Names that the star does not bring can be imported from here by name: `from singan_nb.all import white_noise`.
 """
+from typing import TYPE_CHECKING
+
 from singan_nb.images import *
 from singan_nb.gan import *
 from singan_nb.wgan import *
@@ -23,4 +25,5 @@ from singan_nb.bench import *
 from singan_nb.official import *
 from singan_nb.many import *
 from singan_nb.onnx_export import *
-from singan_nb import __all__
+
+if not TYPE_CHECKING: from singan_nb import __all__                # which a type checker does not follow: to it, the star brings all of the above

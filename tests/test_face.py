@@ -131,7 +131,7 @@ def test_a_callable_module_calls_its_function(model):
     ("train", ["the photograph, (1, 3, H, W) in [-1, 1]", "Returns:\n        in evaluation mode", "(paper, section 2)", "Raises `Interrupted`", "Taught in nbs/lessons/08_training.ipynb"]),
     ("sample", ["start_scale: coarser scales give their reconstruction", "Returns:\n        (n, 3, H, W) in [-1, 1]", "Raises `SinGANError`"]),
     ("load_image", ["source: ", "Returns:\n        image, (1, 3, H, W) in [-1, 1]", "raises `ImageError`"]),
-    ("SinGAN.load", ["path: ", "the name of a pretrained model", "Returns:\n        SinGAN, in evaluation mode", "Raises `ModelError`"]),
+    ("SinGAN.load", ["path: ", "the name of a pretrained model", "Returns:\n        in evaluation mode", "Raises `ModelError`"]),
     ("SinGAN.__init__", ["Parameters:\n        image: (1, 3, H, W), the photograph at the finest size"]),
     ("Config", ["max_size: longer side of the finest scale, in pixels", "gp_weight: λ, weight of the gradient penalty"]),
     ("animate", ["alpha: pull back to the reconstruction"]),

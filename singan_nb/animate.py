@@ -25,7 +25,7 @@ def walk(
     size:tuple, # (H, W) of the noise
     alpha:float=.05, # pull back to the start, from 0 to 1
     beta:float=.97, # share of the last step that is kept, from 0 to below 1
-    draw:torch.Generator=None, # where the fresh noise is drawn from; its device is the result's
+    draw:torch.Generator|None=None, # where the fresh noise is drawn from; its device is the result's
     grey:bool=False, # one channel, repeated over red, green and blue
 ): # yields (1, 3, H, W) for ever, the first is zero
     "Deviations from the reconstruction noise, frame by frame (paper, supplement)."
@@ -89,14 +89,14 @@ ANIMATE_SHARE = 0.                  # place of the default start scale in the py
 
 def animate(
     model:SinGAN,
-    start_scale:int=None, # coarser scales stand still; by default the one at ANIMATE_SHARE
+    start_scale:int|None=None, # coarser scales stand still; by default the one at ANIMATE_SHARE
     alpha:float=.05, # pull back to the reconstruction, from 0 to 1; the official code's is .1
     beta:float=.97, # inertia, from 0 to below 1; the official code's are .8 to .95
     frames:int=60, # how many
     seed:int=0,
     loop:bool=False, # end where it begins?
     border:str="zero", # what lies around the noise: "zero", as in training, or "noise"
-    size:tuple=None, # (H, W); the photograph's by default
+    size:tuple|None=None, # (H, W); the photograph's by default
 ): # yields (1, 3, H, W) in [-1, 1], the first is the reconstruction
     "Frames of a walk from the reconstruction, one at a time. Raises `SinGANError` for what cannot be."
     start_scale = scale_at(model, ANIMATE_SHARE, first=0) if start_scale is None else start_scale

@@ -58,7 +58,7 @@ def edit(
     model:SinGAN,
     edited:torch.Tensor, # (1, 3, H, W) in [-1, 1], the photograph with a part changed; any size
     mask:torch.Tensor, # (1, 1, H, W) in [0, 1], 1 where it was changed; of the same size
-    scale:int=None, # where it enters, at least 1; by default the one at EDIT_SHARE
+    scale:int|None=None, # where it enters, at least 1; by default the one at EDIT_SHARE
     grow:float=.08, # margin around the mask that is redrawn too, as a share of the longer side
     feather:float=.04, # margin beyond, over which the photograph returns
     n:int=1, # variants

@@ -49,7 +49,7 @@ def harmonize(
     model:SinGAN, # of the background alone
     composite:torch.Tensor, # (1, 3, H, W) in [-1, 1], the background with an object pasted in; any size
     mask:torch.Tensor, # (1, 1, H, W) in [0, 1], 1 on the object; of the same size
-    scale:int=None, # where it enters, at least 1; by default the one at HARMONIZE_SHARE
+    scale:int|None=None, # where it enters, at least 1; by default the one at HARMONIZE_SHARE
     grow:float=.03, # margin around the object that is redrawn too, as a share of the longer side
     feather:float=.03, # margin beyond, over which the background returns
     n:int=1, # variants

@@ -199,11 +199,11 @@ def _jobs(backend, address, jobs, device):
 def train_many(
     places, # a folder, or a list of picture files, folders and patterns
     out:str|Path, # folder: a run for each picture, and summary.csv
-    config:Config=None, # hyperparameters of all; the paper's by default
+    config:Config|None=None, # hyperparameters of all; the paper's by default
     device:str="auto", # "auto", "cpu", "cuda" (one GPU to a process), "mps"
     backend:str="loky", # "loky": processes on this machine; "dask" or "ray": a cluster
-    address:str=None, # of the cluster; by default one is started on this machine
-    jobs:int=None, # trainings at once; by default as many as there are cores, GPUs, or workers of the cluster
+    address:str|None=None, # of the cluster; by default one is started on this machine
+    jobs:int|None=None, # trainings at once; by default as many as there are cores, GPUs, or workers of the cluster
     save_every:float=30., # seconds between checkpoints
     progress:bool=True, # show a bar
 ) -> list: # of dict, a row for each picture, see FIELDS

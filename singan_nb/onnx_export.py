@@ -182,7 +182,7 @@ def page_sample(
     model:SinGAN, # on the CPU
     seed:int=0,
     start_scale:int=0, # coarser scales give their reconstruction
-    size:tuple=None, # (H, W); the photograph's by default
+    size:tuple|None=None, # (H, W); the photograph's by default
 ) -> torch.Tensor: # (1, 3, H, W) in [-1, 1]
     "The sample that the site's page draws for a seed, drawn by PyTorch. Raises `SinGANError` for a bad scale or size."
     sizes = model.sizes_for(size)

@@ -81,13 +81,13 @@ PAINT_SHARE = .25                   # place of the default scale in the pyramid,
 def paint_to_image(
     model:SinGAN,
     clipart:torch.Tensor, # (1, 3, H, W) in [-1, 1], any size
-    scale:int=None, # where it enters, at least 1; low scales change more; by default the one at PAINT_SHARE
+    scale:int|None=None, # where it enters, at least 1; low scales change more; by default the one at PAINT_SHARE
     quantize:bool=False, # train the scale for the photograph's main colours first?
     colours:int=5, # with quantize: how many
     iters:int=300, # with quantize: iterations of the training
     n:int=1, # pictures
     seed:int=0,
-    size:tuple=None, # (H, W) of the result; the photograph's by default
+    size:tuple|None=None, # (H, W) of the result; the photograph's by default
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "A drawing with the look of the photograph (paper, section 4, paint-to-image)."
     scale = scale_at(model, PAINT_SHARE) if scale is None else scale

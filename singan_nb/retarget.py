@@ -40,7 +40,7 @@ RETARGET_SHARE = .3                 # place of the default scale in the pyramid,
 def retarget(
     model:SinGAN,
     size:tuple, # (H, W) of the result, in pixels
-    start_scale:int=None, # the first that draws, at least 1: below it the layout is kept; default RETARGET_SHARE
+    start_scale:int|None=None, # the first that draws, at least 1: below it the layout is kept; default RETARGET_SHARE
     n:int=1, # variants
     seed:int=0, # of the noise
     noise:bool=True, # noise from the start scale up? without it, all variants are one

@@ -26,7 +26,7 @@ def sample_noises(
     numbers, # of the samples, ints
     seed:int=0,
     start_scale:int=0, # the first that gets noise
-    sizes:list=None, # of (H, W), one for each scale; the training's by default
+    sizes:list|None=None, # of (H, W), one for each scale; the training's by default
 ) -> list: # of (N, 3, H, W), from the start scale up
     "Noise of several samples; sample i of a seed always gets the same."
     draws = [model.draw_noises(seeded(seed, "sample", i, device=model.device), sizes, start_scale)
@@ -64,8 +64,8 @@ def sample_batches(
     n:int=1, # samples in all
     seed:int=0,
     start_scale:int=0, # coarser scales give their reconstruction
-    size:tuple=None, # (H, W); the photograph's by default
-    batch:int=None, # samples at once; by default what about a megapixel holds
+    size:tuple|None=None, # (H, W); the photograph's by default
+    batch:int|None=None, # samples at once; by default what about a megapixel holds
     every:bool=False, # give the images of every scale?
     tile:int=1024, # larger images are computed in tiles of this side
 ): # yields (batch, 3, H, W), or lists of them from the start scale up
@@ -85,8 +85,8 @@ def sample(
     n:int=1, # samples
     seed:int=0,
     start_scale:int=0, # coarser scales give their reconstruction
-    size:tuple=None, # (H, W); the photograph's by default
-    batch:int=None, # samples at once
+    size:tuple|None=None, # (H, W); the photograph's by default
+    batch:int|None=None, # samples at once
     every:bool=False, # give the images of every scale?
 ): # (n, 3, H, W) in [-1, 1], or a list of them from the start scale up
     "Random samples (paper, section 3). Raises `SinGANError` for a scale, size or number that cannot be."
@@ -113,7 +113,7 @@ def check_injection(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
     scale:int, # where it enters
-    size:tuple=None, # (H, W) of the result; the photograph's by default
+    size:tuple|None=None, # (H, W) of the result; the photograph's by default
 ):
     "Raise `SinGANError` if the image cannot enter there; warn if its proportions change by more than 5 %."
     scale_at(model, 0)                                              # is there a scale where an image can enter?
@@ -133,7 +133,7 @@ def inject(
     scale:int, # where it enters, at least 1
     n:int=1, # samples
     seed:int=0,
-    size:tuple=None, # (H, W) of the result; the photograph's by default
+    size:tuple|None=None, # (H, W) of the result; the photograph's by default
     noise:bool=True, # noise at this scale and the finer ones?
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "What the scales from `scale` up make of an image (paper, section 4)."
@@ -149,7 +149,7 @@ def inject_everywhere(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1], any size
     seed:int=0,
-    size:tuple=None, # (H, W) of the results; the photograph's by default
+    size:tuple|None=None, # (H, W) of the results; the photograph's by default
     noise:bool=True, # noise at the scale it enters and the finer ones?
 ) -> torch.Tensor: # (scales - 1, 3, H, W): it enters at scale 1 in the first, at the finest in the last
     "An image put in at every scale where it can enter, to choose from."

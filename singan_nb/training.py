@@ -138,7 +138,7 @@ class DeviceError(SinGANError):
     "A device that is not there."
 
 def pick_device(
-    device:str="auto", # "auto", "cpu", "cuda", "cuda:1", "mps"
+    device:str|torch.device="auto", # "auto", "cpu", "cuda", "cuda:1", "mps"
 ) -> torch.device:
     "The device asked for; auto takes CUDA, then MPS, then CPU. Raises `DeviceError` if it is not there."
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -180,11 +180,11 @@ class Watch:
     model:SinGAN                    # the finished scales
     config:Config
     sizes:list                      # of (H, W), one for each scale
-    trainer:ScaleTrainer = None     # the scale in progress
+    trainer:ScaleTrainer|None = None     # the scale in progress
     rows:list = field(default_factory=list)      # of the log, see LOG
     pending:list = field(default_factory=list)   # loss tensors that still lie on the device
     stopped:bool = False
-    source:str = None               # name or path of the photograph, for the record
+    source:str|None = None               # name or path of the photograph, for the record
 
     @property
     def scale(self): return self.trainer.number
@@ -531,15 +531,15 @@ def _explained(watch, run):
 # %% ../nbs/lessons/08_training.ipynb #f31bba28
 def train(
     image:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
-    config:Config=None, # hyperparameters; those of `default_preset` by default
-    out:str|Path=None, # run directory; None keeps the model in memory only
+    config:Config|None=None, # hyperparameters; those of `default_preset` by default
+    out:str|Path|None=None, # run directory; None keeps the model in memory only
     resume:bool=False, # go on with what the run directory holds
-    device:str="auto", # "auto", "cpu", "cuda", "mps"
+    device:str|torch.device="auto", # "auto", "cpu", "cuda", "mps"
     callbacks=(), # of `Callback`, or of anything with one of its methods
     progress:bool=True, # say what it will take, and show a progress bar
     save_every:float=30., # seconds between checkpoints
     trainer=FastTrainer, # of a scale; `ScaleTrainer` is the readable one
-    source:str=None, # name or path of the photograph, which the model remembers
+    source:str|None=None, # name or path of the photograph, which the model remembers
 ) -> SinGAN: # in evaluation mode
     "Train a SinGAN coarse to fine (paper, section 2). Raises `Interrupted` on Ctrl-C; what is done is saved."
     device, image = pick_device(device), check_image(image)
@@ -653,8 +653,8 @@ def _memory(config, sizes, device):
 # %% ../nbs/lessons/08_training.ipynb #47c9e0aa
 def plan_training(
     size:tuple, # (H, W) of the photograph, in pixels
-    config:Config=None, # hyperparameters; those of `default_preset` by default
-    device:str="auto", # "auto", "cpu", "cuda", "mps"
+    config:Config|None=None, # hyperparameters; those of `default_preset` by default
+    device:str|torch.device="auto", # "auto", "cpu", "cuda", "mps"
     begun:tuple=(0, 0), # (scale, iteration) that a resumed training goes on from
 ) -> Plan:
     "Sizes, time and memory of a training, from a few measured iterations. Raises `SinGANError` if there is no pyramid."
@@ -709,7 +709,7 @@ def _record(watch, seconds):
 # %% ../nbs/lessons/08_training.ipynb #79c41f18
 def training_command(
     config:Config,
-    source:str=None, # name or path of the photograph; None if it came as a tensor
+    source:str|None=None, # name or path of the photograph; None if it came as a tensor
     device:str="auto", # where it was trained
 ) -> str: # of the shell, or of Python where the command has no option for a field
     "What to type to train the same again; RUN stands for a new folder."

@@ -26,7 +26,7 @@ def source(cell): return "".join(cell["source"])
 def made_anew(tmp_path_factory):
     "A copy of the project in which everything generated was generated again."
     copy = tmp_path_factory.mktemp("copy")/"project"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "__pycache__", "*.egg-info", "docs", ".proto"))
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "__pycache__", ".mypy_cache", "*.egg-info", "docs", ".proto"))
     for tool in ("nbdev_export", "nbdev_clean"):
         done = subprocess.run([Path(sys.executable).parent/tool], cwd=copy, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(copy)})
         assert done.returncode == 0, done.stderr
@@ -97,7 +97,7 @@ def test_the_readme_s_commands_run(tmp_path, monkeypatch):
 
 def test_the_wheel_works_outside_the_source_tree(tmp_path):
     project = tmp_path/"project"
-    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "build", "*.egg-info", "nbs", "docs", ".proto"))
+    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "build", ".mypy_cache", "*.egg-info", "nbs", "docs", ".proto"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path/"wheels", project], check=True)
     wheel, = (tmp_path/"wheels").iterdir()

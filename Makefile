@@ -17,9 +17,11 @@ test: lint notebooks  ## everything: style, notebooks, tests
 	@echo "== tests"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests
 
-lint: .venv/develop
+lint: .venv/develop  ## style, and types
 	@echo "== style"
 	$(BIN)/ruff check singan_nb tests scripts setup.py
+	@echo "== types (the first time takes a minute)"
+	$(BIN)/mypy
 
 notebooks: .venv/develop  ## run every notebook top to bottom, with few iterations
 	@echo "== notebooks (each with few iterations)"
@@ -76,7 +78,7 @@ clean:  ## remove what these targets made
 
 .venv/library: .venv/bin/pip settings.ini setup.py requirements/constraints.txt
 	@echo "== installing the library (PyTorch is large: the first time takes minutes)"
-	$(PIP) -e .
+	$(PIP) -e '.[explore,video]'
 	@touch $@
 
 .PHONY: chromium

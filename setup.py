@@ -1,4 +1,4 @@
-"""The package, described by settings.ini: name, version and requirements stand there and nowhere else."""
+"""The package, described by settings.ini: name, version and requirements stand there and nowhere else. The licences stand in pyproject.toml."""
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -18,13 +18,11 @@ setup(
     author=settings["author"],
     url=settings["git_url"],
     keywords=settings["keywords"],
-    license="Apache-2.0",
-    license_files=["LICENSE", "singan_nb/photographs/*.txt", "singan_nb/inception/*.txt", "singan_nb/pretrained/*.txt"],
     packages=find_packages(include=["singan_nb", "singan_nb.*"]),
-    package_data={"singan_nb": ["photographs/*", "inception/*", "pretrained/*", "canvas/*"]},
+    package_data={"singan_nb": ["py.typed", "photographs/*", "inception/*", "pretrained/*", "canvas/*"]},
     python_requires=">=" + settings["min_python"],
     install_requires=settings["requirements"].split(),
-    extras_require={extra: settings[f"{extra}_requirements"].split() for extra in ("explore", "dask", "ray", "onnx")},
+    extras_require={name.removesuffix("_requirements"): needs.split() for name, needs in settings.items() if name.endswith("_requirements")},
     entry_points={"console_scripts": settings["console_scripts"].split()},
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -1,1 +1,58 @@
+"""SinGAN: a generative model from a single photograph. Start with `model = singan_nb.train(singan_nb.load_image("dunes"))`.
+
+PyTorch takes seconds to import, so it is imported with the first name that is used, not with the package.
+"""
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING: from singan_nb.all import *
+
 __version__ = "0.1.0"
+
+__all__ = [
+    # photographs, drawings and masks: open, look, save
+    "load_image", "load_mask", "bundled_images", "as_image", "resize", "save_image", "show_images", "images_grid", "to_tensor", "to_pixels",
+    # training on a photograph, or on many
+    "train", "Config", "Callback", "pick_device", "plan_training", "read_log", "train_many",
+    # the model, those that come with the package, and other formats
+    "SinGAN", "load_pretrained", "pretrained_models", "import_official", "export_onnx",
+    # samples, and images that enter at a scale
+    "sample", "sample_batches", "page_sample", "scale_at", "inject", "inject_masked",
+    # paint to image, editing, harmonization
+    "paint_to_image", "edit", "copy_part", "move_part", "harmonize", "paste",
+    # super-resolution, animation, other formats of a picture
+    "super_resolve", "plan_enlargement", "enlarge_by_passes", "superres_config", "animate", "save_animation", "show_animation", "retarget",
+    # measures
+    "sifid", "swd", "diversity", "rmse", "psnr", "ssim", "evaluate",
+    # the parts, for those who build something else of them
+    "schedule", "build_pyramid", "receptive_field", "draw_windows", "Generator", "Critic", "Scale", "ScaleTrainer", "FastTrainer",
+    # errors: all are SinGANErrors but Interrupted, which is a KeyboardInterrupt
+    "SinGANError", "ImageError", "ConfigError", "DeviceError", "RunError", "ModelError", "OutOfMemory", "Interrupted",
+]
+
+
+if not TYPE_CHECKING:                                             # a checker would take this for a promise of any name
+    def __getattr__(name):
+        "A public name or a module, imported when it is first asked for."
+        if name in __all__: import_module("singan_nb.all")
+        elif name.startswith("_") or not find_spec(f"singan_nb.{name}"): raise AttributeError(f"module 'singan_nb' has no attribute {name!r}")
+        else: import_module(f"singan_nb.{name}")
+        return globals().get(name) or getattr(sys.modules["singan_nb.all"], name)
+
+
+def __dir__(): return sorted({*__all__, *(name for name in globals() if name.startswith("__") or f"singan_nb.{name}" in sys.modules)})
+
+
+class _Package(ModuleType):
+    "This package; Python hands it each of its modules once that is imported."
+    def __setattr__(self, name, value):
+        if isinstance(value, ModuleType) and value.__name__ == f"{__name__}.{name}" and not name.startswith("_"):
+            from singan_nb._help import explain_module
+            explain_module(value)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

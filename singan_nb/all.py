@@ -1,4 +1,9 @@
-"""Every public name of the package, for scripts and notebooks: `from singan_nb.all import *`."""
+"""The public names, for scripts and notebooks: `from singan_nb.all import *`. The list of them stands in `singan_nb/__init__.py`.
+
+Names that the star does not bring can be imported from here by name: `from singan_nb.all import white_noise`.
+"""
+from typing import TYPE_CHECKING
+
 from singan_nb.images import *
 from singan_nb.gan import *
 from singan_nb.wgan import *
@@ -20,3 +25,5 @@ from singan_nb.bench import *
 from singan_nb.official import *
 from singan_nb.many import *
 from singan_nb.onnx_export import *
+
+if not TYPE_CHECKING: from singan_nb import __all__                # which a type checker does not follow: to it, the star brings all of the above

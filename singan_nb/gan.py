@@ -27,7 +27,7 @@ def ring(
     n:int, # points
     modes:int=8, # heaps
     std:float=.02, # of a heap; the ring's radius is 1
-    generator:torch.Generator=None, # where they are drawn from
+    generator:torch.Generator|None=None, # where they are drawn from
 ) -> torch.Tensor: # (n, 2)
     "Points in heaps around the unit circle."
     heap = torch.randint(modes, (n,), generator=generator)

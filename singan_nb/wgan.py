@@ -51,7 +51,7 @@ def gradient_penalty(
     real:torch.Tensor, # (N, 3, H, W), or (N, C) for points
     fake:torch.Tensor, # of the same shape
     per:str="pixel", # see `gradient_norms`
-    generator:torch.Generator=None, # where ε is drawn from
+    generator:torch.Generator|None=None, # where ε is drawn from
 ) -> torch.Tensor: # scalar; multiply it by λ
     ("Mean squared distance of the critic's slope from 1 between real and fake "
      "(Gulrajani et al. 2017, equation 3).")

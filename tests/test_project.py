@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def source(cell): return "".join(cell["source"])
 def made_anew(tmp_path_factory):
     "A copy of the project in which everything generated was generated again."
     copy = tmp_path_factory.mktemp("copy")/"project"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "__pycache__", "*.egg-info", "docs", ".proto"))
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "__pycache__", ".mypy_cache", "*.egg-info", "docs", ".proto"))
     for tool in ("nbdev_export", "nbdev_clean"):
         done = subprocess.run([Path(sys.executable).parent/tool], cwd=copy, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(copy)})
         assert done.returncode == 0, done.stderr
@@ -96,7 +97,7 @@ def test_the_readme_s_commands_run(tmp_path, monkeypatch):
 
 def test_the_wheel_works_outside_the_source_tree(tmp_path):
     project = tmp_path/"project"
-    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "build", "*.egg-info", "nbs", "docs", ".proto"))
+    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(".venv", ".git", "demo", "runs", "build", ".mypy_cache", "*.egg-info", "nbs", "docs", ".proto"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path/"wheels", project], check=True)
     wheel, = (tmp_path/"wheels").iterdir()
@@ -105,4 +106,7 @@ def test_the_wheel_works_outside_the_source_tree(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path/"site")})
     assert done.stdout.strip() == str([1]*8), done.stderr
     names = subprocess.run([sys.executable, "-m", "zipfile", "-l", wheel], capture_output=True, text=True).stdout
-    assert "photographs/GPL-2.txt" in names and "credits.json" in names and "entry_points.txt" in names
+    assert "photographs/GPL-2.txt" in names and "credits.json" in names and "entry_points.txt" in names and "singan_nb/py.typed" in names
+    with zipfile.ZipFile(wheel) as archive: said = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode().split("\n\n")[0]
+    assert "License-Expression: Apache-2.0 AND GPL-2.0-or-later AND LGPL-3.0-only AND MIT\n" in said and said.count("License-File: ") == 6
+    assert 'Requires-Dist: ipywidgets>=8; extra == "explore"' in said and "Requires-Dist: ipywidgets>=8\n" not in said and "Requires-Dist: torch>=2.4\n" in said

@@ -1,0 +1,269 @@
+"""What a Python user meets first: the package's names, `help`, types, and what is installed with it."""
+import ast
+import inspect
+import json
+import os
+import pickle
+import pydoc
+import re
+import subprocess
+import sys
+import typing
+from configparser import ConfigParser
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import singan_nb
+import singan_nb.all
+from singan_nb import _help
+
+ROOT = Path(__file__).resolve().parent.parent
+GATHERED = re.findall(r"^from singan_nb\.(\w+) import \*", (ROOT/"singan_nb"/"all.py").read_text(), re.M)
+CLASHES = [name for name in singan_nb.__all__ if find_spec(f"singan_nb.{name}")]        # names of a function and of its module
+
+
+def python(code, *arguments):
+    "Run code in a process of its own; what it printed."
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def everything():
+    "Every public function, class and method of the gathered modules, by name."
+    for module in (import_module(f"singan_nb.{name}") for name in GATHERED):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if getattr(thing, "__module__", None) != module.__name__: continue
+            if inspect.isfunction(thing): yield f"{module.__name__}.{name}", thing
+            if not inspect.isclass(thing): continue
+            for part, member in vars(thing).items():
+                member = getattr(member, "__func__", member)
+                if inspect.isfunction(member) and not re.match("_(?!_init__)", part): yield f"{module.__name__}.{name}.{part}", member
+
+
+# the names
+
+def test_importing_the_package_imports_nothing_large():
+    said = python("import sys, singan_nb; dir(singan_nb); singan_nb.__all__; singan_nb.__version__; hasattr(singan_nb, 'nothing')\n"
+                  "print([m for m in ('torch', 'numpy', 'PIL', 'matplotlib', 'scipy', 'typer') if m in sys.modules])")
+    assert said == "[]\n"
+
+
+def test_a_name_is_imported_when_it_is_used():
+    said = python("import sys, singan_nb; print(singan_nb.load_image('dunes').shape[1], 'torch' in sys.modules, singan_nb.train.__name__, singan_nb.metrics.sifid is singan_nb.sifid)")
+    assert said == "3 True train True\n"
+
+
+def test_the_star_brings_the_public_names_and_no_others():
+    names = {}
+    exec("from singan_nb.all import *", names)
+    assert {*names} - {"__builtins__"} == {*singan_nb.__all__}
+    assert 55 <= len(singan_nb.__all__) == len(set(singan_nb.__all__)) <= 70
+
+
+@pytest.mark.parametrize("name", singan_nb.__all__)
+def test_every_public_name_exists_and_says_what_it_is(name):
+    thing = getattr(singan_nb.all, name)
+    assert inspect.isclass(thing) or inspect.isfunction(thing)
+    assert len((thing.__doc__ or "").split("\n\n")[0]) > 10
+    if name not in CLASHES: assert getattr(singan_nb, name) is thing
+
+
+def test_python_that_is_offered_for_copying_needs_the_star_alone():
+    "The site's page, the README, and what explorers show as code: every name that they call there is public, or belongs to the explorers."
+    page = re.search(r'"from singan_nb.all import \*.*?;\n', (ROOT/"nbs"/"site"/"try.js").read_text(), re.S)[0]
+    lines = [line for text in (ROOT/"README.md", ROOT/"nbs"/"index.ipynb") for line in text.read_text().splitlines()]
+    shown = [node.value for node in ast.walk(ast.parse((ROOT/"singan_nb"/"explore.py").read_text())) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    known = {name for module in GATHERED for name in import_module(f"singan_nb.{module}").__all__} - {*singan_nb.__all__}
+    called = {name for text in [page, *lines, *(text for text in shown if " = " in text)] for name in re.findall(r"(?<![\w.])(\w+)\(", text)}
+    assert "page_sample" in called and "plan_enlargement" in called and not called & known
+
+
+def test_names_beyond_the_star_can_still_be_imported():
+    for module in (import_module(f"singan_nb.{name}") for name in GATHERED):
+        for name in module.__all__: assert hasattr(singan_nb.all, name), f"{name} of {module.__name__}"
+    from singan_nb.all import atomic_write, seeded, white_noise
+    assert {"atomic_write", "seeded", "white_noise"}.isdisjoint(singan_nb.__all__) and callable(atomic_write) and callable(seeded) and callable(white_noise)
+
+
+def test_what_does_not_exist_is_an_attribute_error():
+    for name in ("sampel", "_private", "__wrapped__"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'"): getattr(singan_nb, name)
+    with pytest.raises(ImportError): exec("from singan_nb import sampel")
+    assert {*singan_nb.__all__, "__version__"} <= {*dir(singan_nb)} and "sys" not in dir(singan_nb)
+
+
+def test_names_that_are_a_function_and_a_module():
+    assert sorted(CLASHES) == ["animate", "edit", "harmonize", "retarget"]
+
+
+@pytest.mark.parametrize("first", ["import singan_nb.{0}", "import singan_nb; singan_nb.{0}", "from singan_nb.{0} import {0}"])
+def test_they_can_be_called_and_their_modules_used_in_any_order(first):
+    "In a process of its own: what comes first decides who sets the attribute."
+    code = "\n".join(first.format(name) for name in CLASHES) + f"""
+import inspect, sys, singan_nb
+for name in {CLASHES}:
+    exec(f"import singan_nb.{{name}}; import singan_nb.{{name}} as module; from singan_nb.{{name}} import {{name}} as function; from singan_nb.all import {{name}} as same")
+    called = getattr(singan_nb, name)
+    assert inspect.isfunction(function) and function is same and module is sys.modules["singan_nb." + name] and module.__all__ and getattr(module, name) is function
+    assert callable(called) and inspect.signature(called) == inspect.signature(function) and called.__doc__ == function.__doc__
+    try: called(None)
+    except (TypeError, AttributeError, ValueError) as problem: assert "module" not in str(problem), problem
+print("fine")"""
+    assert python(code) == "fine\n"
+
+
+def test_a_callable_module_calls_its_function(model):
+    frames = list(singan_nb.animate(model, frames=2, seed=3))
+    assert len(frames) == 2 and frames[0].shape == model.image.shape
+    assert pickle.loads(pickle.dumps(singan_nb.animate)) is singan_nb.animate
+
+
+# help
+
+@pytest.mark.parametrize("name, parts", [
+    ("train", ["the photograph, (1, 3, H, W) in [-1, 1]", "Returns:\n        in evaluation mode", "(paper, section 2)", "Raises `Interrupted`", "Taught in nbs/lessons/08_training.ipynb"]),
+    ("sample", ["start_scale: coarser scales give their reconstruction", "Returns:\n        (n, 3, H, W) in [-1, 1]", "Raises `SinGANError`"]),
+    ("load_image", ["source: ", "Returns:\n        image, (1, 3, H, W) in [-1, 1]", "raises `ImageError`"]),
+    ("SinGAN.load", ["path: ", "the name of a pretrained model", "Returns:\n        in evaluation mode", "Raises `ModelError`"]),
+    ("SinGAN.__init__", ["Parameters:\n        image: (1, 3, H, W), the photograph at the finest size"]),
+    ("Config", ["max_size: longer side of the finest scale, in pixels", "gp_weight: λ, weight of the gradient penalty"]),
+    ("animate", ["alpha: pull back to the reconstruction"]),
+])
+def test_help_shows_parameters_shapes_errors_and_source(name, parts):
+    thing = singan_nb
+    for part in name.split("."): thing = getattr(thing, part)
+    text = pydoc.plain(pydoc.render_doc(thing))
+    for part in parts: assert part in text
+
+
+def test_explaining_again_changes_nothing():
+    docs = {name: thing.__doc__ for name, thing in everything()}
+    for name in GATHERED: _help.explain_module(sys.modules[f"singan_nb.{name}"])
+    assert {name: thing.__doc__ for name, thing in everything()} == docs and sum("Parameters:" in (doc or "") for doc in docs.values()) > 150
+
+
+SIGNATURES = {
+    "def f(a, b): # both\n    pass": {"return": "both"},
+    "def f(\n    a:int, # one\n    b:dict={'x': (1, 2)}, # two\n    *rest, # three\n    key=lambda x, y: x, # four\n    **more # five\n) -> list: # of it\n    'doc' # no\n": {
+        "a": "one", "b": "two", "rest": "three", "key": "four", "more": "five", "return": "of it"},
+    "@decorate(1, # not this\n    2)\ndef f(\n    # above, on\n    # two lines\n    a, # and beside\n    b='#',\n    c=1, d=2, # of both\n):\n    return a # nor this": {"a": "above, on two lines and beside", "c, d": "of both"},
+    "def f(model, seed=0, *, x=1, # x\n      y=2): pass": {"model, seed, x": "x"},
+    "def f(): return 1": {},
+}
+
+
+@pytest.mark.parametrize("source", SIGNATURES)
+def test_comments_are_found_where_they_stand(source, tmp_path):
+    path = tmp_path/"module.py"; path.write_text(source)
+    names = {"decorate": lambda *_: lambda f: f}
+    exec(compile(source, path, "exec"), names)
+    assert _help.comments(names["f"]) == SIGNATURES[source]
+
+
+def test_source_that_has_changed_is_no_error(tmp_path):
+    path = tmp_path/"module.py"; path.write_text("x = (")
+    names = {}
+    exec(compile("\n\ndef f(a): 'doc'", path, "exec"), names)
+    _help.explain_function(names["f"])
+    assert names["f"].__doc__ == "doc"
+
+
+def test_docstrings_of_the_command_line_stay():
+    from singan_nb import cli
+    assert not any("Parameters:" in (getattr(cli, name).__doc__ or "") for name in cli.__all__)
+
+
+# types
+
+def test_none_stands_only_where_the_annotation_has_it():
+    wrong = [f"{name}({parameter.name})" for name, thing in everything() for parameter in inspect.signature(thing).parameters.values()
+             if parameter.default is None and parameter.annotation not in (parameter.empty, typing.Any) and type(None) not in typing.get_args(parameter.annotation)]
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", [name for name in singan_nb.__all__ if inspect.isfunction(getattr(singan_nb.all, name))])
+def test_every_parameter_of_a_public_function_is_explained(name):
+    function = getattr(singan_nb.all, name)
+    explained = {each for names in re.findall(r"^    ([\w, ]+): ", function.__doc__, re.M) for each in names.split(", ")}
+    assert {*inspect.signature(function).parameters} <= explained
+
+
+# what is installed
+
+def settings():
+    config = ConfigParser(delimiters=["="]); config.read(ROOT/"settings.ini", encoding="utf-8")
+    return config["DEFAULT"]
+
+
+def needed(names):
+    "The distributions that pip installs for requirements: those, and what they require here."
+    found, left = set(), [*names]
+    while left:
+        name = canonicalize_name(left.pop())
+        if name in found: continue
+        found.add(name)
+        try: requirements = map(Requirement, metadata.requires(name) or [])
+        except metadata.PackageNotFoundError: continue
+        left += [need.name for need in requirements if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return found
+
+
+ALONE = """import json, sys
+class Without:
+    def __init__(self, finder): self.finder = finder
+    def __getattr__(self, name): return getattr(self.finder, name)
+    def find_spec(self, name, *where): return None if name.split(".")[0] in refused else self.finder.find_spec(name, *where)
+refused = set(json.loads(sys.argv[1]))
+sys.meta_path[:] = map(Without, sys.meta_path)
+import singan_nb
+from singan_nb.all import *
+from singan_nb.cli import run_command
+assert run_command(["train", "dunes", "--out", sys.argv[2] + "/run", "--preset", "class", "--max-size", "40", "--iters", "1"]) == 0
+assert run_command(["sample", sys.argv[2] + "/run", "-n", "1", "--out", sys.argv[2] + "/samples"]) == 0
+try: import singan_nb.explore
+except ImportError as problem: print("explorers:", problem)
+"""
+
+
+def test_the_package_without_extras_trains_and_samples(tmp_path):
+    "A process that finds only what `pip install singan_nb` installs."
+    kept = needed(Requirement(need).name for need in settings()["requirements"].split())
+    refused = [name for name, owners in metadata.packages_distributions().items() if not any(canonicalize_name(owner) in kept | {"singan-nb"} for owner in owners)]
+    assert {"ipywidgets", "anywidget", "nbdev", "fastcore", "IPython", "pytest"} <= {*refused} and {"torch", "numpy", "scipy", "PIL"}.isdisjoint(refused)
+    assert "explorers:" in python(ALONE, json.dumps(refused), tmp_path).splitlines()[-1]
+    assert (tmp_path/"run"/"model.safetensors").exists() and len(list((tmp_path/"samples").iterdir())) == 1
+
+
+def test_extras():
+    extras = {name.removesuffix("_requirements"): needs for name, needs in settings().items() if name.endswith("_requirements")}
+    assert {*extras} == {"explore", "video", "heif", "tensorboard", "onnx", "dask", "ray"}
+    assert not any(word in settings()["requirements"] for word in ("ipywidgets", "anywidget")) and "ipywidgets" in extras["explore"] and "anywidget" in extras["explore"]
+    installed = re.findall(r"-e '?\.\[([\w,]+)\]", (ROOT/"Makefile").read_text() + (ROOT/"requirements"/"dev.txt").read_text())
+    assert all("explore" in each.split(",") for each in installed if "ray" not in each) and {*extras} == {name for each in installed for name in each.split(",")}
+
+
+def test_every_import_is_declared():
+    "What the modules import by name is a requirement, or belongs to an extra."
+    owners, declared = metadata.packages_distributions(), {canonicalize_name(Requirement(need).name) for name, needs in settings().items() if name.endswith("requirements") for need in needs.split()}
+    declared |= {"ipython", "traitlets", "dask"}                 # come with ipywidgets and distributed
+    for path in (ROOT/"singan_nb").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for top in {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "singan_nb"}:
+                assert declared & {canonicalize_name(owner) for owner in owners.get(top, [top])}, f"{path.name} imports {top}"
+
+
+def test_the_licence_expression_names_what_the_package_holds():
+    "The code's, the photographs', and that of the stem of Inception-V3. SPDX calls LGPL-3.0 LGPL-3.0-only today."
+    expression = re.search(r'^license = "(.*)"$', (ROOT/"pyproject.toml").read_text(), re.M)[1]
+    photographs = {photo["licence"] for photo in json.loads((ROOT/"singan_nb"/"photographs"/"credits.json").read_text(encoding="utf-8"))}
+    assert "MIT License" in (ROOT/"singan_nb"/"inception"/"LICENSE.txt").read_text()
+    assert {*expression.split(" AND ")} == {"Apache-2.0", "MIT"} | {{"LGPL-3.0": "LGPL-3.0-only"}.get(name, name) for name in photographs}
+    for name in photographs: assert (ROOT/"singan_nb"/"photographs"/f"{name.split('.')[0]}.txt").exists()

@@ -26,7 +26,7 @@ def walk(
     size:tuple, # (H, W) of the noise
     alpha:float=.05, # pull back to the start, from 0 to 1
     beta:float=.97, # share of the last step that is kept, from 0 to below 1
-    draw:torch.Generator=None, # where the fresh noise is drawn from; its device is the result's
+    draw:torch.Generator|None=None, # where the fresh noise is drawn from; its device is the result's
     grey:bool=False, # one channel, repeated over red, green and blue
 ): # yields (1, 3, H, W) for ever, the first is zero
     "Deviations from the reconstruction noise, frame by frame (paper, supplement)."

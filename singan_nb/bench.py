@@ -60,7 +60,7 @@ def quality_row(
     config:Config,
     number:int=50, # samples measured from each of start scales 0 and 1
     device:str="auto",
-    run:Path=None, # folder of the training, which goes on from there; None keeps it in memory
+    run:Path|None=None, # folder of the training, which goes on from there; None keeps it in memory
 ): # dict of what was measured, and the images (1, 3, H, W) that show it
     "Train one model and measure it; the time is that of the training, of each scale since its last resume."
     model = train(load_image(photograph), config, out=run, resume=run is not None, device=device)
@@ -161,7 +161,7 @@ def _milliseconds(trainer, iterations, warm):
 def sampling_pace(
     model:SinGAN,
     number:int=50, # samples
-    size:tuple=None, # (H, W); the photograph's by default
+    size:tuple|None=None, # (H, W); the photograph's by default
 ) -> dict: # seconds for all of them, samples per second, peak memory in MB
     "How fast samples come, after one batch that warms up."
     sample(model, 1, size=size); reset_peak(model.device)
@@ -178,7 +178,7 @@ def bench_row(
     preset:str, # what it is called in the table
     config:Config,
     budget:float=300., # seconds; a training expected to take longer is not run
-    device:str="auto",
+    device:str|torch.device="auto",
 ) -> dict:
     "Pace, and if the budget allows it, a whole training with its quality, and sampling from it."
     config_json = {**asdict(config), "betas": list(config.betas)}

@@ -86,8 +86,8 @@ def run_stack(
     net:nn.Sequential, # see `conv_stack`
     images:torch.Tensor, # (N, 3, H, W), each normalized by itself
     weights:list, # of `cast_weights`
-    found:list=None, # takes each normalization with the statistics of its images
-    layers:list=None, # takes what `score_slope` needs of each layer; one image
+    found:list|None=None, # takes each normalization with the statistics of its images
+    layers:list|None=None, # takes what `score_slope` needs of each layer; one image
 ) -> torch.Tensor: # (N, channels, H', W'), at least float32
     "A network in training mode."
     x = images.to(weights[0][0].dtype, memory_format=torch.channels_last)

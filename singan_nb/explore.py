@@ -64,7 +64,7 @@ class Controller:
     live = False                                             # does it show something while it works?
 
     def __init__(self,
-        inputs:dict=None, # by name, what was given: a name, path, image or model
+        inputs:dict|None=None, # by name, what was given: a name, path, image or model
         **defaults, # state at the beginning
     ):
         self.inputs, self.defaults, self.state = inputs or {}, defaults, dict(defaults)
@@ -196,7 +196,7 @@ def sheet(
     images, # list of (1, 3, H, W) of any sizes
     captions, # list of str
     height:int=150, # of every image, in pixels
-    columns:int=None, # images in a row
+    columns:int|None=None, # images in a row
 ) -> Image.Image:
     "Images side by side."
     return images_grid(images, captions, columns, height)
@@ -402,7 +402,7 @@ def steer(
     seeds, # for each scale
     gains, # for each scale: 0 is no noise, 1 the usual
     start_scale:int=0, # coarser scales give their reconstruction
-    size:tuple=None, # (H, W); the photograph's by default
+    size:tuple|None=None, # (H, W); the photograph's by default
     known=(), # of (1, 3, H, W): the first scales' images, if they are known
     run=None, # how a scale is applied to noise and base; `in_tiles()` by default
     check=lambda: None, # is called before every scale

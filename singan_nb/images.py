@@ -555,8 +555,8 @@ def _cell(image, height, caption, font):
 def images_grid(
     images, # tensor (N, 3, H, W) or list of (1, 3, H, W) of any sizes
     captions=None, # list of str, one for each image; may hold line breaks
-    columns:int=None, # images in a row; all in one row by default
-    height:int=None, # of every image, in pixels; the tallest image's by default
+    columns:int|None=None, # images in a row; all in one row by default
+    height:int|None=None, # of every image, in pixels; the tallest image's by default
 ) -> Image.Image:
     "Images side by side as one Pillow picture."
     images = [image.reshape(1, *image.shape[-3:]) for image in images]
@@ -574,8 +574,8 @@ def images_grid(
 def show_images(
     images, # tensor (N, 3, H, W) or list of (1, 3, H, W) of any sizes
     captions=None, # list of str, one for each image
-    alt:str=None, # what the picture shows, in words; the captions by default
-    columns:int=None, # images in a row
+    alt:str|None=None, # what the picture shows, in words; the captions by default
+    columns:int|None=None, # images in a row
     height:int=150, # of every image, in pixels
 ) -> Picture:
     "Images side by side, for a notebook."

@@ -401,11 +401,11 @@ def _jobs(backend, address, jobs, device):
 def train_many(
     places, # a folder, or a list of picture files, folders and patterns
     out:str|Path, # folder: a run for each picture, and summary.csv
-    config:Config=None, # hyperparameters of all; the paper's by default
+    config:Config|None=None, # hyperparameters of all; the paper's by default
     device:str="auto", # "auto", "cpu", "cuda" (one GPU to a process), "mps"
     backend:str="local", # "local": processes on this machine; "dask" or "ray": a cluster
-    address:str=None, # of the cluster; by default one is started on this machine
-    jobs:int=None, # trainings at once; by default as many as there are cores, GPUs, or workers of the cluster
+    address:str|None=None, # of the cluster; by default one is started on this machine
+    jobs:int|None=None, # trainings at once; by default as many as there are cores, GPUs, or workers of the cluster
     save_every:float=30., # seconds between checkpoints
     progress:bool=True, # say what is to be done, and show a bar
 ) -> list: # of dict, a row for each picture, see FIELDS
@@ -471,7 +471,7 @@ def _cell(value):
 def write_summary(
     out:Path, # folder of the runs
     names, # of the pictures, or a dict with them as keys and the files as values
-    rows:dict=None, # row by name, where it is known; the others are read from the folder
+    rows:dict|None=None, # row by name, where it is known; the others are read from the folder
 ) -> list: # of dict, a row for each, see FIELDS
     "Write summary.csv, and return its rows; a picture that was not reached is 'pending'."
     known, rows = rows or {}, []

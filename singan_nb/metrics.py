@@ -255,12 +255,16 @@ def rmse_255(
     return float(np.sqrt(np.mean((a.astype(float) - b)**2)))
 
 # %% ../nbs/practice/20_measure.ipynb #00d50479
-def psnr(a:torch.Tensor, b:torch.Tensor) -> float: # in decibels; infinite for identical pictures
+def psnr(
+    a:torch.Tensor, b:torch.Tensor, # (1, 3, H, W) in [-1, 1]
+) -> float: # in decibels; infinite for identical pictures
     "Peak signal-to-noise ratio of the 8-bit pictures, the same error on a logarithmic scale."
     error = rmse_255(a, b)
     return 20*float(np.log10(255/error)) if error else float("inf")
 
-def ssim(a:torch.Tensor, b:torch.Tensor) -> float: # 1 for identical pictures
+def ssim(
+    a:torch.Tensor, b:torch.Tensor, # (1, 3, H, W) in [-1, 1]
+) -> float: # 1 for identical pictures
     "Structural similarity of the 8-bit pictures (Wang et al. 2004), scikit-image's, with its window of 7 × 7."
     from skimage.metrics import structural_similarity
     _check_size([a, b], 7, "SSIM")

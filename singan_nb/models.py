@@ -12,6 +12,7 @@ __all__ = ['CRITIC_BORDERS', 'RECONSTRUCTIONS', 'FORMAT_VERSION', 'PRETRAINED', 
 import hashlib, json, operator, os, warnings
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ def conv_stack(
 @torch.no_grad()
 def init_weights(
     network:nn.Module, # changed in place
-    generator:torch.Generator=None, # where the weights are drawn from
+    generator:torch.Generator|None=None, # where the weights are drawn from
 ) -> nn.Module: # the same network
     "Convolutions from N(0, 0.02), scales of normalizations from N(1, 0.02), biases 0."
     for module in network.modules():
@@ -125,13 +126,14 @@ RECONSTRUCTIONS = {                       # what the network sees, what its outp
 # %% ../nbs/lessons/04_models.ipynb #7f065c34
 class Scale(nn.Module):
     "A generator with its noise amplitude and its reconstruction noise."
+    generator:Generator; noise_amp:torch.Tensor; z_star:torch.Tensor
     def __init__(self,
         generator:Generator,
         size:tuple, # (H, W) of the scale
         noise_amp:float=1., # σ, standard deviation of its noise
-        z_star:torch.Tensor=None, # (1, 3, H, W), reconstruction noise; None for zero
+        z_star:torch.Tensor|None=None, # (1, 3, H, W), reconstruction noise; None for zero
         reconstruction:str="image", # one of RECONSTRUCTIONS
-        reach:tuple=None, # for scales of the official code, see `enlarge_official`
+        reach:tuple|None=None, # for scales of the official code, see `enlarge_official`
     ):
         super().__init__()
         self.reach = None if reach is None else tuple(reach)
@@ -182,7 +184,7 @@ def white_noise(
     size:tuple, # (H, W)
     n:int=1, # pictures of noise
     grey:bool=False, # one channel, repeated over red, green and blue
-    generator:torch.Generator=None, # where it is drawn from; its device is the result's
+    generator:torch.Generator|None=None, # where it is drawn from; its device is the result's
 ) -> torch.Tensor: # (n, 3, H, W), standard normal
     "Standard normal noise."
     device = generator.device if generator is not None else "cpu"
@@ -198,10 +200,11 @@ class ModelError(SinGANError):
 # %% ../nbs/lessons/04_models.ipynb #ec39d3ff
 class SinGAN(nn.Module):
     "The scales of one photograph, the coarsest first."
+    image:torch.Tensor; scales:Any
     def __init__(self,
         image:torch.Tensor, # (1, 3, H, W), the photograph at the finest size
         grey_noise:bool=True, # noise of the coarsest scale: one channel for all colours?
-        record:dict=None, # what should be remembered about the training (JSON)
+        record:dict|None=None, # what should be remembered about the training (JSON)
     ):
         super().__init__()
         self.register_buffer("image", image)
@@ -216,7 +219,7 @@ class SinGAN(nn.Module):
     def device(self): return self.image.device
 
     def sizes_for(self,
-        size:tuple=None, # (H, W) of the output; the finest scale's by default
+        size:tuple|None=None, # (H, W) of the output; the finest scale's by default
     ) -> list: # of (H, W), one for each scale
         "Sizes of all scales for an output of any size, in the proportions of the training's."
         if size is None: return self.sizes
@@ -237,7 +240,7 @@ class SinGAN(nn.Module):
 
     def draw_noises(self,
         generator:torch.Generator, # where they are drawn from, on the model's device
-        sizes:list=None, # of (H, W), one for each scale
+        sizes:list|None=None, # of (H, W), one for each scale
         start_scale:int=0, # the first that gets noise
         n:int=1, # pictures
     ) -> list: # of (n, 3, H, W), from the start scale up
@@ -250,9 +253,9 @@ class SinGAN(nn.Module):
         # of (N, 3, H, W) or None (no noise), from the start scale up;
         # without a base the first must be noise
         noises:list,
-        base:torch.Tensor=None, # (N, 3, H, W), what enters the start scale, see `entry`; zeros by default
+        base:torch.Tensor|None=None, # (N, 3, H, W), what enters the start scale, see `entry`; zeros by default
         start_scale:int=0,
-        sizes:list=None, # of (H, W), one for each scale; the training's by default
+        sizes:list|None=None, # of (H, W), one for each scale; the training's by default
         every:bool=False, # return the image of every scale?
         run=Scale.__call__, # how a scale is applied to noise and base
     ): # (N, 3, H, W), or a list of them from the start scale up
@@ -265,8 +268,8 @@ class SinGAN(nn.Module):
     @torch.no_grad()
     def reconstruct(self,
         every:bool=False, # return the image of every scale?
-        upto:int=None, # number of scales; all by default
-        size:tuple=None, # (H, W) of the output, in the training's proportions or others
+        upto:int|None=None, # number of scales; all by default
+        size:tuple|None=None, # (H, W) of the output, in the training's proportions or others
     ): # (1, 3, H, W), or a list of them from scale 0 up
         "What the reconstruction noise becomes: the photograph, as well as the model has learned it."
         self.check_scale(0)
@@ -280,8 +283,8 @@ class SinGAN(nn.Module):
     @torch.no_grad()
     def entry(self,
         start_scale:int, # the first scale that draws
-        sizes:list=None, # of (H, W), one for each scale; the training's by default
-        below:torch.Tensor=None, # (N, 3, h, w), what the scale below gives; its reconstruction by default
+        sizes:list|None=None, # of (H, W), one for each scale; the training's by default
+        below:torch.Tensor|None=None, # (N, 3, h, w), what the scale below gives; its reconstruction by default
     ) -> torch.Tensor: # (N, 3, *sizes[start_scale]) in [-1, 1]; zeros for scale 0
         "The image that enters a start scale. Raises `ModelError` if there is no such scale."
         sizes = sizes or self.sizes
@@ -304,7 +307,7 @@ class SinGAN(nn.Module):
     def load(cls,
         path:str|Path, # a model file, the folder of a training run, or the name of a pretrained model
         device="cpu",
-    ): # SinGAN, in evaluation mode
+    ) -> "SinGAN": # in evaluation mode
         "Read a model file; nothing in it is executed. Raises `ModelError` with one line if it is not one."
         file = model_path(path)
         metadata, tensors = _contents(file)
@@ -440,7 +443,7 @@ def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
     metadata:dict, # str to str; the checksum is added
-    previous:str|Path=None, # where the file that is replaced is kept
+    previous:str|Path|None=None, # where the file that is replaced is kept
 ) -> Path: # where it was written
     "Write tensors as one safetensors file, whole or not at all."
     path = Path(os.path.expanduser(path))

@@ -46,7 +46,7 @@ def sample_noises(
     numbers, # of the samples, ints
     seed:int=0,
     start_scale:int=0, # the first that gets noise
-    sizes:list=None, # of (H, W), one for each scale; the training's by default
+    sizes:list|None=None, # of (H, W), one for each scale; the training's by default
 ) -> list: # of (N, 3, H, W), from the start scale up
     "Noise of several samples; sample i of a seed always gets the same."
     draws = [model.draw_noises(seeded(seed, "sample", i, device=model.device), sizes, start_scale)
@@ -63,7 +63,7 @@ def pick_seed(
     if not isinstance(generator, torch.Generator):
         raise SinGANError(f"generator must be a torch.Generator, not {type(generator).__name__}; a number is a seed")
     if seed is not None: raise SinGANError(f"seed={seed!r} and a generator are given; give one of them")
-    return torch.randint(2**62, (), generator=generator, device=generator.device).item()
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device).item())
 
 def as_whole(
     name:str, # of the value, for the message

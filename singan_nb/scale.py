@@ -20,7 +20,7 @@ def critic_step(
     fake:torch.Tensor, # (1, 3, H, W), generated, without gradient
     gp_weight:float=.1, # λ
     penalty:str="pixel", # "pixel" or "sample", see `gradient_norms`
-    generator:torch.Generator=None, # where ε is drawn from
+    generator:torch.Generator|None=None, # where ε is drawn from
     autocast=None, # context in which the networks run
 ) -> tuple: # estimate of the distance, penalty: scalars without gradient
     ("One step of the critic: raise real scores, lower fake ones, keep the slope at 1; "

@@ -43,7 +43,7 @@ def _check_enlargement(size, factor, passes):
 def plan_enlargement(
     size:tuple, # (H, W) of the photograph
     factor:float=4, # s, above 1
-    passes:int=None, # k; by default as many as make each about 1.26
+    passes:int|None=None, # k; by default as many as make each about 1.26
 ) -> Plan:
     "A pyramid with (nearly) the ratio of the passes (paper, section 4). Raises `SinGANError`."
     _check_enlargement(size, factor, passes)
@@ -94,8 +94,8 @@ def enlarge_by_passes(
 # %% ../nbs/applications/13_superres.ipynb #bb4317af
 def superres_config(
     size:tuple, # (H, W) of the photograph
-    plan:Plan,
-    config:Config=None, # everything else but the noise's tuning, which is for samples; the paper's by default
+    plan:Plan, # see `plan_enlargement`
+    config:Config|None=None, # everything else but the noise's tuning, which is for samples; the paper's by default
 ) -> Config:
     "A training for super-resolution: the plan's pyramid and a reconstruction weight of 100 (paper, section 4)."
     return replace(config or Config(), max_size=max(SMALLEST, max(size)), min_size=plan.min_size,

@@ -23,6 +23,4 @@ white_noise((10, 10), 1, False)
 
 # mistakes that must be found: mypy complains of an ignored line that has no mistake
 str(singan_nb.sampel)                                                                          # type: ignore[attr-defined]
-sample("dunes", 4)                                                                             # type: ignore[arg-type]
-singan_nb.train(None)                                                                          # type: ignore[arg-type]
 sample(model, samples=4)                                                                       # type: ignore[call-arg]

@@ -224,7 +224,7 @@ MinSize = Annotated[Optional[int], typer.Option(help="Shorter side of the coarse
 Iters = Annotated[Optional[int], typer.Option(help="Iterations of each scale.")]
 ZStar = Annotated[Optional[str], _one_of("Noise of the reconstruction; fixed keeps more of the layout.", "redraw", "fixed")]
 AnySeed = Annotated[Optional[int], typer.Option(help="Seed of everything random.")]
-Precision = Annotated[Optional[str], _one_of("Of the arithmetic; auto takes bf16 where the GPU has it.",
+Precision = Annotated[Optional[str], _one_of("Of the arithmetic; auto takes bf16 where the hardware has it.",
                                              "auto", "fp32", "tf32", "bf16")]
 SaveEvery = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
 
@@ -255,7 +255,7 @@ def train_many_command(
     out:Annotated[Path, _out("Folder for the runs, one for each picture, and summary.csv.")],
     preset:Preset = None, max_size:MaxSize = None, min_size:MinSize = None, iters:Iters = None, z_star:ZStar = None,
     seed:AnySeed = None, device:Device = "auto", precision:Precision = None,
-    backend:Annotated[str, _one_of("loky: processes on this machine; dask or ray: a cluster.", "loky", "dask", "ray")] = "loky",
+    backend:Annotated[str, _one_of("local (or loky): processes on this machine; dask or ray: a cluster.", "local", "loky", "dask", "ray")] = "local",
     address:Annotated[Optional[str], typer.Option(help="Of the cluster; else one is started on this machine.")] = None,
     jobs:Annotated[Optional[int], typer.Option(help="Trainings at once; else one for each core, GPU or worker.")] = None,
     save_every:SaveEvery = 30., settings:Settings = None, config:SettingsFile = None, quiet:Quiet = None,
@@ -268,13 +268,13 @@ def train_many_command(
         f"longer side at most {config.max_size} pixels")
     rows = train_many(places, out, config, device, backend, address, jobs, save_every, progress=not _quiet.get())
     for row in rows: show(f"{row['name']:20} {_outcome(row)}")
-    failed = sum(row["status"] == "failed" for row in rows)
-    show(f"wrote {out/'summary.csv'}: {len(rows) - failed} of {len(rows)} trained")
-    if failed: raise typer.Exit(1)
+    trained = sum(row["status"] == "trained" for row in rows)
+    show(f"wrote {out/'summary.csv'}: {trained} of {len(rows)} trained")
+    if trained < len(rows): raise typer.Exit(1)
 
 def _outcome(row):
     "What became of a picture, on one line."
-    if row["status"] != "trained": return f"failed: {row['error']}"
+    if row["status"] != "trained": return f"failed: {row['error']}" if row["status"] == "failed" else "not reached yet"
     return (f"{row['seconds']:8.1f} s  {row['height']:4}×{row['width']:<4} RMSE {row['rmse']:.4f}  "
             f"SIFID {row['sifid']:.4f}")
 

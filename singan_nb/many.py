@@ -24,7 +24,7 @@ from .losses import rmse
 from .metrics import sifid
 from .models import SinGAN
 from .sampling import sample
-from .training import Config, RunBusy, pick_device, read_config, train
+from .training import Config, RunBusy, pick_device, progress_bar, read_config, train
 
 # %% ../nbs/practice/28_many.ipynb #f51eb212
 def picture_suffixes() -> list: # of str, like ".png"
@@ -423,7 +423,7 @@ def train_many(
     if progress and tasks: print(_plan(len(tasks), len(files), backend, jobs))
     rows = {}
     try:
-        with _interrupting(), tqdm(total=len(files), initial=done, unit="picture", disable=not progress) as bar:
+        with _interrupting(), progress_bar(total=len(files), initial=done, unit="picture", disable=not progress) as bar:
             work = _here(tasks, jobs, say) if backend == "local" else _on_cluster(tasks, backend, address, jobs, say)
             try:
                 for row in work: rows[row["name"]] = row; bar.update()

@@ -85,10 +85,10 @@ def _refused(message):
     return SinGANError(message)
 
 # %% ../nbs/practice/22_scripts.ipynb #cli00006
-def _one_of(help, *choices):
-    "An option with a few possible values."
+def _one_of(help, *choices, also=()):
+    "An option with a few possible values; `also` are older names for them."
     def check(value):
-        if value is None or value in choices: return value
+        if value is None or value in (*choices, *also): return value
         raise typer.BadParameter(f"{value!r} is unknown; it must be one of {', '.join(choices)}")
     return typer.Option(help=help, metavar=f"[{'|'.join(choices)}]", callback=check,
                         autocompletion=lambda incomplete: [c for c in choices if c.startswith(incomplete)])
@@ -97,7 +97,7 @@ def _check_out(value):
     "Refuse a name that no file can have, or that no one could open again."
     if value is None: return None
     try: parts = [part.encode("utf-8") for part in value.parts]
-    except UnicodeEncodeError: raise typer.BadParameter("the name holds bytes that are no text; give a name in UTF-8") from None
+    except UnicodeEncodeError: raise typer.BadParameter("its name is no text; give one in UTF-8") from None
     longest = max(map(len, parts), default=0)
     if longest > 200: raise typer.BadParameter(f"a name of {longest} bytes is too long; give one of at most 200")
     return value.expanduser()
@@ -255,7 +255,8 @@ def train_many_command(
     out:Annotated[Path, _out("Folder for the runs, one for each picture, and summary.csv.")],
     preset:Preset = None, max_size:MaxSize = None, min_size:MinSize = None, iters:Iters = None, z_star:ZStar = None,
     seed:AnySeed = None, device:Device = "auto", precision:Precision = None,
-    backend:Annotated[str, _one_of("local (or loky): processes on this machine; dask or ray: a cluster.", "local", "loky", "dask", "ray")] = "local",
+    backend:Annotated[str, _one_of(
+        "local: processes on this machine; dask or ray: a cluster.", "local", "dask", "ray", also=["loky"])] = "local",
     address:Annotated[Optional[str], typer.Option(help="Of the cluster; else one is started on this machine.")] = None,
     jobs:Annotated[Optional[int], typer.Option(help="Trainings at once; else one for each core, GPU or worker.")] = None,
     save_every:SaveEvery = 30., settings:Settings = None, config:SettingsFile = None, quiet:Quiet = None,
@@ -792,7 +793,7 @@ def _signals_stop():
     def stop(number, frame):
         came.append(number)
         interrupt = signal.getsignal(signal.SIGINT)                  # of a training: it stops after the iteration
-        if callable(interrupt): interrupt(number, frame)
+        if callable(interrupt): interrupt(signal.SIGINT, frame)
         else: raise KeyboardInterrupt
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     ours = threading.current_thread() is threading.main_thread()

@@ -1164,8 +1164,8 @@ class TrainingExplorer(Explorer):
     "The view of a training: its buttons follow its phase."
     def __init__(self, controller, controls, height):
         self.knobs = [widgets.Button(description=name) for name in ("Start", "Pause", "Stop")]
-        for key, action in zip(self.knobs, (controller.start, controller.pause, controller.stop)):
-            key.on_click(lambda _, action=action: action())
+        for key, name in zip(self.knobs, ("start", "pause", "stop")):
+            key.on_click(lambda _, name=name: getattr(self.controller, name)())      # a closed explorer lets go of it
         super().__init__(controller, controls, height, buttons=self.knobs)
 
     def update(self, controller):

@@ -393,16 +393,22 @@ def _found(source):
     raise ImageError(f"{source}: no such file, and no bundled photograph of that name ({', '.join(bundled)})")
 
 # %% ../nbs/lessons/00_images.ipynb #31f34a6a
+def _content(file, most):
+    "What an open file holds, read in pieces: one large read would reserve memory for all that it may hold."
+    pieces, length = [], 0
+    while length <= most and (piece := file.read(2**20)): pieces.append(piece); length += len(piece)
+    return (b"" if not pieces or isinstance(pieces[0], bytes) else "").join(pieces)
+
 def _read(source, most):
     "The content of a file and its name for messages."
     if isinstance(source, (bytes, bytearray, memoryview)): data, name = bytes(source), "the file"
     elif hasattr(source, "read"):
-        data, name = source.read(most + 1), printable(getattr(source, "name", "the file"))
+        data, name = _content(source, most), printable(getattr(source, "name", "the file"))
         if not isinstance(data, bytes): raise ImageError(f"{name} is open as text; open it in binary mode, 'rb'")
     else:
         path = _found(source); name = printable(path)
         try:
-            with open(path, "rb") as file: data = file.read(most + 1)
+            with open(path, "rb") as file: data = _content(file, most)
         except PermissionError: raise ImageError(f"{name} may not be read; check its permissions") from None
         except MemoryError: raise ImageError(f"{name} needs more memory than there is; make it smaller first") from None
         except OSError as error: raise ImageError(f"{name} cannot be read ({error.strerror})") from None

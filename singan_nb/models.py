@@ -409,10 +409,10 @@ def model_path(
 ) -> Path: # the model file
     ("Where the model lies; raises `ModelError` if nothing is there. A folder without a model does not hide "
      "the pretrained model of that name.")
-    path = Path(os.path.expanduser(path))
+    given, path = str(path), Path(os.path.expanduser(path))                     # the text ./dunes is no name
     file = path/"model.safetensors" if path.is_dir() else path
     if file.exists(): return file
-    if str(path) in pretrained_models(): return PRETRAINED/f"{path}.safetensors"
+    if given in pretrained_models(): return PRETRAINED/f"{given}.safetensors"
     if path.is_dir():
         raise ModelError(f"{path} holds no model.safetensors: no scale of the training is finished yet")
     raise ModelError(f"{path}: no such model file or run directory, and no pretrained model of that name "

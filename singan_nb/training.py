@@ -987,6 +987,7 @@ def training_command(
     least = min(lines, key=len)
     return shlex.join(["singan", "train", *(least + image if image[0] == "--" else image + least)])
 
+# %% ../nbs/lessons/08_training.ipynb #30d789ea
 def _where(watch, run):
     "Where a training was stopped, and how to go on."
     last, iters = len(watch.sizes) - 1, watch.config.iters

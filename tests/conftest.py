@@ -1,5 +1,6 @@
 """Small things that several tests need."""
 import os
+import signal
 import subprocess
 import sys
 
@@ -41,3 +42,11 @@ def same_weights(a, b):
     "Are two models equal bit for bit?"
     a, b = a.state_dict(), b.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture
+def own_signals():
+    "TERM and HUP as a shell leaves them for its programs; whoever runs the tests under nohup has HUP ignored."
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items(): signal.signal(number, handler)

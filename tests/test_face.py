@@ -128,7 +128,7 @@ def test_a_callable_module_calls_its_function(model):
 # help
 
 @pytest.mark.parametrize("name, parts", [
-    ("train", ["the photograph, (1, 3, H, W) in [-1, 1]", "Returns:\n        in evaluation mode", "(paper, section 2)", "Raises `Interrupted`", "Taught in nbs/lessons/08_training.ipynb"]),
+    ("train", ["the photograph: a tensor (1, 3, H, W) in [-1, 1]", "Returns:\n        in evaluation mode", "(paper, section 2)", "Raises `ImageError`", "`Interrupted` on Ctrl-C", "Taught in nbs/lessons/08_training.ipynb"]),
     ("sample", ["start_scale: coarser scales give their reconstruction", "Returns:\n        (n, 3, H, W) in [-1, 1]", "Raises `SinGANError`"]),
     ("load_image", ["source: ", "Returns:\n        image, (1, 3, H, W) in [-1, 1]", "raises `ImageError`"]),
     ("SinGAN.load", ["path: ", "the name of a pretrained model", "Returns:\n        in evaluation mode", "Raises `ModelError`"]),

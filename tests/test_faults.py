@@ -404,7 +404,7 @@ def test_a_run_that_loses_its_files_stops_and_says_so(tmp_path, dunes, tiny, los
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_other_requests_to_end_save_as_an_interrupt_does(tmp_path, dunes, tiny, straight, name):
+def test_other_requests_to_end_save_as_an_interrupt_does(tmp_path, dunes, tiny, straight, name, own_signals):
     number = getattr(signal, name, None)
     if number is None: pytest.skip("this system does not have it")
     with pytest.raises(Interrupted, match="all of it is saved"):
@@ -480,5 +480,6 @@ def test_a_model_knows_what_made_it(tmp_path, capsys):
     words = record["command"].replace("RUN", str(tmp_path/"b")).split()
     assert words[0] == "singan" and run_command(words[1:]) == 0
     assert same_weights(SinGAN.load(tmp_path/"a"), SinGAN.load(tmp_path/"b"))
-    assert training_command(replace(Config(), lr=1e-3), "a.png") == "train(load_image('a.png'), Config(lr=0.001), device='auto')"
+    assert training_command(replace(Config(), lr=1e-3), "a.png") == "singan train a.png --out RUN --preset paper --set lr=0.001 --device auto"
+    assert training_command(replace(Config(), lr=1e-3)) == "train(image, Config(lr=0.001), device='auto')"
     assert len(read_log(tmp_path/"a")) == len(read_log(tmp_path/"b"))

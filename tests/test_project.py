@@ -65,7 +65,7 @@ def test_imports_run_one_way():
     for module in (ROOT/"singan_nb").glob("*.py"):
         if module.stem not in CHAIN: continue
         imported = re.findall(r"^from (?:singan_nb)?\.(\w+) import", module.read_text(), re.M)
-        assert all(CHAIN.index(name) < CHAIN.index(module.stem) for name in imported), f"{module.stem} imports {imported}"
+        assert all(CHAIN.index(name) < CHAIN.index(module.stem) for name in imported if name != module.stem), f"{module.stem} imports {imported}"
 
 
 def test_links_lead_somewhere():

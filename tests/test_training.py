@@ -49,7 +49,7 @@ def test_same_seed_same_model_other_seed_another(dunes, tiny):
 def test_interrupt_keeps_what_is_done(tmp_path, dunes, tiny):
     interrupt = StopAt(1, 3, lambda watch: os.kill(os.getpid(), signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted, match="scale 1 .* iteration 3 of 6.*--resume") as stop:
+    with pytest.raises(Interrupted, match="scale 1 .* iteration 3 of 6.*resume=True") as stop:
         train(dunes, tiny, tmp_path/"run", progress=False, callbacks=[interrupt])
     assert signal.getsignal(signal.SIGINT) is before
     assert len(stop.value.model.scales) == 2 and len(SinGAN.load(tmp_path/"run").scales) == 1

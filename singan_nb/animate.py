@@ -7,8 +7,9 @@ __all__ = ['BORDERS', 'ANIMATE_SHARE', 'ANIMATIONS', 'walk', 'walk_spread', 'mov
            'animate', 'movement', 'check_film', 'save_animation', 'Film', 'show_animation']
 
 # %% ../nbs/applications/14_animate.ipynb #335ab422
-import importlib, io, math, numbers, os, struct
+import importlib, io, math, os, struct
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -68,7 +69,7 @@ def _memory_for_a_frame(model, size):
 BORDERS = ("zero", "noise")
 
 def _check_range(name, value, low, high, right):
-    if not isinstance(value, numbers.Real): raise SinGANError(f"{name}={value!r} must be a number, {right}")
+    if not isinstance(value, Real): raise SinGANError(f"{name}={value!r} must be a number, {right}")
     if not low <= value <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
 
 def check_animation(model, start_scale, alpha, beta, frames, border, size):
@@ -208,7 +209,7 @@ def check_film(
     if suffix not in ANIMATIONS:
         raise SinGANError(f"{path}: the suffix must be one of {' '.join(ANIMATIONS)}")
     most = ANIMATIONS[suffix][1]
-    if not isinstance(fps, numbers.Real) or not .1 <= fps <= most:
+    if not isinstance(fps, Real) or not .1 <= fps <= most:
         raise SinGANError(f"fps={fps} is out of range; for {suffix} it must be at least 0.1 and at most {most}")
     if Path(path).is_dir(): raise SinGANError(f"{path} is a folder; give a file name")
     above = next(parent for parent in Path(path).absolute().parents if parent.exists())

@@ -874,7 +874,8 @@ class Plan(NamedTuple):
 
     def __str__(self):
         (h, w), (fine_h, fine_w) = self.sizes[0], self.sizes[-1]
-        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        cores = torch.get_num_threads()
+        threads = f", {cores} thread{'s'*(cores > 1)}" if self.device.type == "cpu" else ""
         time = "" if self.seconds is None else f": about {_duration(self.seconds)}, {self.memory/1e9:.1f} GB"
         return (f"training {len(self.sizes)} scales from {h}×{w} to {fine_h}×{fine_w} pixels, "
                 f"{self.iters} iterations each, on {self.device}{threads}{time}")

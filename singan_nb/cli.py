@@ -368,7 +368,7 @@ def info(
     "Scales, sizes and training of a model."
     network = _model(model)
     scales = [dict(scale=k, height=s.size[0], width=s.size[1],
-                   channels=s.generator.net[0][0].out_channels, noise_amp=round(s.noise_amp.item(), 5),
+                   channels=s.generator.shape[0], noise_amp=round(s.noise_amp.item(), 5),
                    parameters=sum(p.numel() for p in s.generator.parameters()))
               for k, s in enumerate(network.scales)]
     if as_json: print(json.dumps(dict(scales=scales, record=network.record))); return

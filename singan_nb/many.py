@@ -19,18 +19,17 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .images import READ, SinGANError, atomic_write, load_image, printable
+from .images import READ, SinGANError, _supported, atomic_write, load_image, printable
 from .losses import rmse
 from .metrics import sifid
 from .models import SinGAN
 from .sampling import sample
-from .training import Config, RunBusy, pick_device, progress_bar, read_config, train
+from .training import _RESERVED, Config, RunBusy, pick_device, progress_bar, read_config, train
 
 # %% ../nbs/practice/28_many.ipynb #f51eb212
 def picture_suffixes() -> list: # of str, like ".png"
     "Suffixes of the formats that `load_image` reads here."
-    if "HEIF" in READ:
-        with suppress(ImportError): import pillow_heif; pillow_heif.register_heif_opener()
+    _supported("HEIF")                                                  # its plug-in tells Pillow the suffixes
     return [suffix for suffix, kind in Image.registered_extensions().items() if kind in READ]
 
 _UNREAD = {".heic .heif": "needs pip install pillow-heif; or save it as JPEG",
@@ -72,7 +71,6 @@ def picture_files(
 
 # %% ../nbs/practice/28_many.ipynb #a7c10e02
 _OURS = ("summary.csv",)          # names in the folder of the runs that no picture may have
-_DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{i}" for port in ("com", "lpt") for i in "123456789¹²³")}
 _LONGEST = 200                    # bytes of a run's name; file systems take 255, and suffixes come after it
 
 def _checksum(text):
@@ -83,7 +81,7 @@ def _safe(name):
     "A folder's name that every system takes, inside of the folder where it is used; the same name if it is one."
     text = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in name)
     text = re.sub(r"^[. ]+", "_", text).rstrip(" .")
-    if text.split(".")[0].strip().lower() in _DEVICES: text = f"_{text}"
+    if text.split(".")[0].strip().upper() in _RESERVED: text = f"_{text}"
     if text == name and len(name.encode()) <= _LONGEST: return name
     return f"{text.encode()[:_LONGEST - 9].decode(errors='ignore')}-{_checksum(name)}"
 

@@ -70,7 +70,7 @@ def train_on_palette(
 ) -> SinGAN: # the same but for that scale
     "Go on training one scale, so that it makes texture of flat colours (official code, paint2image.py)."
     old, size = model.scales[scale].generator, model.sizes[scale]
-    width, layers = old.net[0][0].out_channels, len(old.net)
+    width, layers = old.shape
     critic = init_weights(Critic(width, layers, border="zero").float(), seeded(seed, "paint"))
     trainer = FastTrainer(Recoloured(model, scale, colours), enlarge(model.image, size), width, layers,
                           (old, critic), iters, critic_steps=1, generator_steps=1, gp_every=4, crop=64,

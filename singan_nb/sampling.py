@@ -182,7 +182,7 @@ def check_sampling(
 
 def finest_width(model:SinGAN) -> int: # channels
     "Channels of the finest scale."
-    return model.scales[-1].generator.net[0][0].out_channels
+    return model.scales[-1].generator.shape[0]
 
 
 # %% ../nbs/lessons/09_sampling.ipynb #9a51d002

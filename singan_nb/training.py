@@ -373,7 +373,7 @@ def _restore_trainer(trainer, tensors, iteration):
 
 # %% ../nbs/lessons/08_training.ipynb #b52d8e08
 _WINDOWS = os.name == "nt"
-_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
+_RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", *(f"{port}{i}" for port in ("COM", "LPT") for i in "123456789¹²³")}
 
 def _windows_problem(name):
     "Why Windows cannot have a file of that name, or None."

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test test-browser app test-cluster test-nightly test-matrix long-run bench gpu lint notebooks export readme lab versions hooks clean
+.PHONY: demo test test-browser app test-cluster test-hostile test-nightly test-matrix long-run bench gpu lint notebooks export readme lab versions hooks clean
 
 demo: .venv/library  ## train on a bundled photograph (minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
@@ -39,6 +39,9 @@ test-cluster: .venv/develop  ## many pictures on a Dask cluster and on Ray, star
 	@echo "== installing Dask and Ray"
 	$(PIP) -e '.[dask,ray]'
 	SINGAN_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_many.py -k "cluster or address"
+
+test-hostile: .venv/develop  ## some hundred hostile images and model files, and every format under another one's name (a minute)
+	$(BIN)/python -m pytest -q -p no:warnings tests/test_hostile.py
 
 test-nightly: .venv/develop  ## ten thousand hostile images, and as many model files; figures in results/hostile.json
 	SINGAN_HOSTILE=10000 SINGAN_HOSTILE_RECORD=results/hostile.json $(BIN)/python -m pytest -q -p no:warnings tests/test_hostile.py

@@ -19,8 +19,8 @@ from PIL import GifImagePlugin, Image
 
 from .images import Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
-from .sampling import (as_model, as_size, check_finite, finest_width, memory_for, pick_seed, scale_at,
-                                as_whole)
+from .sampling import (as_model, as_size, as_whole, check_finite, check_number, finest_width, memory_for,
+                                pick_seed, scale_at)
 
 # %% ../nbs/applications/14_animate.ipynb #7194a552
 def walk(
@@ -68,17 +68,13 @@ def _memory_for_a_frame(model, size):
 # %% ../nbs/applications/14_animate.ipynb #f856cf33
 BORDERS = ("zero", "noise")
 
-def _check_range(name, value, low, high, right):
-    if not isinstance(value, Real): raise SinGANError(f"{name}={value!r} must be a number, {right}")
-    if not low <= value <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
-
 def check_animation(model, start_scale, alpha, beta, frames, border, size):
     "Raise `SinGANError` if there cannot be such an animation, `OutOfMemory` if a frame does not fit into memory."
     model.check_scale(as_whole("start_scale", start_scale)); as_whole("frames", frames)
     with _memory_for_a_frame(model, model.sizes_for(as_size(size))[-1]): pass
-    _check_range("alpha", alpha, 0, 1, "at least 0 and at most 1")
-    _check_range("beta", beta, 0, 1 - 1e-9, "at least 0 and below 1")
-    _check_range("frames", frames, 1, 10**6, "at least 1 and at most 1000000")
+    check_number("alpha", alpha, 0, 1, "at least 0 and at most 1")
+    check_number("beta", beta, 0, 1 - 1e-9, "at least 0 and below 1")
+    check_number("frames", frames, 1, 10**6, "at least 1 and at most 1000000")
     if border not in BORDERS:
         raise SinGANError(f"border={border!r} is unknown; it must be one of {', '.join(BORDERS)}")
 

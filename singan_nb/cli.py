@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['GROUPS', 'app', 'Quiet', 'Device', 'Seed', 'Model', 'Height', 'Width', 'Strip', 'Picture', 'Preset', 'Settings',
            'SettingsFile', 'Anyway', 'Image', 'MaxSize', 'MinSize', 'Iters', 'ZStar', 'AnySeed', 'Precision',
-           'SaveEvery', 'SHEETS', 'EntryScale', 'Blend', 'Ended', 'Commands', 'command', 'show', 'say', 'images',
-           'read_settings', 'shell_line', 'train_command', 'train_many_command', 'output_size', 'sample_command',
-           'info', 'paint_command', 'edit_command', 'harmonize_command', 'evaluate_command', 'quality', 'bench',
-           'animate_command', 'compare_enlargements', 'superres_command', 'import_official_command',
+           'SaveEvery', 'SHEETS', 'EntryScale', 'Blend', 'IN_OPTIONS', 'Ended', 'Commands', 'command', 'show', 'say',
+           'images', 'read_settings', 'shell_line', 'train_command', 'train_many_command', 'output_size',
+           'sample_command', 'info', 'paint_command', 'edit_command', 'harmonize_command', 'evaluate_command',
+           'quality', 'bench', 'animate_command', 'compare_enlargements', 'superres_command', 'import_official_command',
            'export_onnx_command', 'retarget_command', 'run_command', 'main']
 
 # %% ../nbs/practice/22_scripts.ipynb #9035f30f
@@ -821,6 +821,16 @@ def _warn(text):
     except OSError: pass
 
 # %% ../nbs/practice/22_scripts.ipynb #cli00023
+IN_OPTIONS = {                                                  # what a message says to Python, and to a shell
+    "resume=True": "--resume",
+    "without a run directory only the exception's .model is left of it": "nothing of it is saved; --run DIR keeps a training",
+    "nothing is saved without a run directory": "nothing is saved without --run"}
+
+def _in_options(text):
+    "A message in the words of the command line."
+    for python, shell in IN_OPTIONS.items(): text = text.replace(python, shell)
+    return text
+
 def _message(error, line):
     "One line for what went wrong; None for our own mistakes."
     if isinstance(error, typer.BadParameter.__base__):
@@ -830,13 +840,13 @@ def _message(error, line):
         return f"{name or 'writing'}: {error.strerror or error}; nothing half-written is left there"
     from singan_nb.images import SinGANError
     from singan_nb.training import _is_out_of_memory
-    if isinstance(error, SinGANError): return str(error).replace("resume=True", "--resume")
+    if isinstance(error, SinGANError): return _in_options(str(error))
     if isinstance(error, (MemoryError, RuntimeError)) and _is_out_of_memory(error):
         return f"the memory does not suffice for {line}; ask for a smaller or for fewer pictures, or close other programs"
 
 def _stopped(stop, number):
     "Say where a command was stopped; returns the exit code."
-    _warn(str(stop).replace("resume=True", "--resume") or "interrupted")
+    _warn(_in_options(str(stop)) or "interrupted")
     return 128 + number
 
 # %% ../nbs/practice/22_scripts.ipynb #cli00024

@@ -14,7 +14,9 @@ from scipy.cluster.vq import kmeans2
 from .engine import FastTrainer
 from .images import SinGANError, as_image
 from .models import Critic, SinGAN, enlarge, init_weights, seeded
-from .sampling import as_model, check_injection, check_sampling, inject, pick_seed, scale_at, as_whole
+from .sampling import (as_model, as_size, as_whole, check_injection, check_sampling, inject, pick_seed,
+                                scale_at)
+from .training import own_modes
 
 # %% ../nbs/applications/10_paint.ipynb #a24a5cb2
 def palette(
@@ -59,8 +61,6 @@ class Recoloured(SinGAN):
         return recolour(super().reconstruct(*arguments, **options), self.colours)
 
 # %% ../nbs/applications/10_paint.ipynb #93b15119
-@torch.inference_mode(False)
-@torch.enable_grad()
 def train_on_palette(
     model:SinGAN, # it stays as it is
     scale:int, # that is trained anew, at least 1
@@ -71,11 +71,12 @@ def train_on_palette(
     "Go on training one scale, so that it makes texture of flat colours (official code, paint2image.py)."
     old, size = model.scales[scale].generator, model.sizes[scale]
     width, layers = old.shape
-    critic = init_weights(Critic(width, layers, border="zero").float(), seeded(seed, "paint"))
-    trainer = FastTrainer(Recoloured(model, scale, colours), enlarge(model.image, size), width, layers,
-                          (old, critic), iters, critic_steps=1, generator_steps=1, gp_every=4, crop=64,
-                          critic_border="zero", seed=seed)
-    for _ in range(iters): trainer.step()
+    with own_modes(model.device):
+        critic = init_weights(Critic(width, layers, border="zero"), seeded(seed, "paint"))
+        trainer = FastTrainer(Recoloured(model, scale, colours), enlarge(model.image, size), width, layers,
+                              (old, critic), iters, critic_steps=1, generator_steps=1, gp_every=4, crop=64,
+                              critic_border="zero", seed=seed)
+        for _ in range(iters): trainer.step()
     trained = SinGAN(model.image, model.grey_noise, model.record)
     trained.scales.extend([*model.scales[:scale], trainer.frozen(), *model.scales[scale+1:]])
     return trained.eval()
@@ -96,7 +97,7 @@ def paint_to_image(
     generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "A drawing with the look of the photograph (paper, section 4, paint-to-image). Raises `SinGANError`, as `sample` does."
-    model, clipart, seed = as_model(model), as_image(clipart), pick_seed(seed, generator)
+    model, clipart, seed, size = as_model(model), as_image(clipart), pick_seed(seed, generator), as_size(size)
     scale = scale_at(model, PAINT_SHARE) if scale is None else scale
     if not quantize: return inject(model, clipart, scale, n, seed, size)
     check_injection(model, clipart, scale, size); check_sampling(model, n, scale, size)

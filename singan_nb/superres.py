@@ -16,7 +16,8 @@ import torch
 
 from .images import SinGANError, as_image, resize
 from .models import SinGAN, seeded, white_noise
-from .sampling import as_model, check_finite, in_tiles, memory_for, pick_seed, sampling_memory
+from .sampling import (as_model, as_whole, check_finite, check_number, in_tiles, memory_for, pick_seed,
+                                sampling_memory)
 from .training import PROCESS, Config, pick_device, plan_training, train
 
 # %% ../nbs/applications/13_superres.ipynb #41aac59e
@@ -32,9 +33,8 @@ SMALLEST = 12 # shorter side that the coarsest scale must have
 
 def _check_enlargement(size, factor, passes):
     "Raise `SinGANError` if there cannot be such an enlargement."
-    if not 1 < factor <= 16:
-        raise SinGANError(f"factor={factor} cannot be; it must be larger than 1 and at most 16")
-    if passes is not None and passes < 1: raise SinGANError(f"passes={passes} cannot be; it must be at least 1")
+    check_number("factor", factor, math.nextafter(1, 2), 16, "larger than 1 and at most 16")
+    if passes is not None and as_whole("passes", passes) < 1: raise SinGANError(f"passes={passes} cannot be; it must be at least 1")
     if min(size) < 2*SMALLEST:
         raise SinGANError(f"an image of {size[0]}×{size[1]} pixels is too small to learn from; "
                           f"its shorter side must have at least {2*SMALLEST} pixels")
@@ -126,7 +126,7 @@ def super_resolve(
     ("Enlarge a photograph by what it shows itself (paper, section 4): train on it, then pass by pass. "
      "Raises `SinGANError` for what cannot be, `OutOfMemory` before the training if it or the result does not fit.")
     image, seed = as_image(image), pick_seed(seed, generator)
-    if not 0 <= strength <= 1: raise SinGANError(f"strength={strength} is out of range; it must be from 0 to 1")
+    check_number("strength", strength, 0, 1, "at least 0 and at most 1")
     plan = plan_enlargement(image.shape[-2:], factor)
     config = superres_config(image.shape[-2:], plan, config)
     with _memory_for(image.shape[-2:], plan, config, device): pass

@@ -8,8 +8,8 @@ __all__ = ['RANGES', 'CHOICES', 'LIGHT', 'PRESETS', 'MPS_TORCH', 'LOG', 'CHECKPO
            'Diverged', 'Watch', 'Callback', 'iteration_cost', 'scale_costs', 'LogLines', 'progress_bar', 'ProgressBar',
            'TensorBoard', 'run_folder', 'RunError', 'RunBusy', 'locked', 'Checkpoint', 'read_checkpoint', 'read_config',
            'read_log', 'Run', 'open_run', 'checked_state', 'circumstances', 'Interrupted', 'threads_for',
-           'using_threads', 'step_memory', 'OutOfMemory', 'train', 'scale_trainer', 'Plan', 'plan_training',
-           'training_command']
+           'using_threads', 'own_modes', 'step_memory', 'OutOfMemory', 'train', 'scale_trainer', 'Plan',
+           'plan_training', 'training_command']
 
 # %% ../nbs/lessons/08_training.ipynb #1ce6db4a
 import csv, dataclasses, hashlib, io, json, math, os, platform, shlex, signal, socket, threading, time, warnings
@@ -698,7 +698,7 @@ def _tf32(allowed):
 
 # %% ../nbs/lessons/08_training.ipynb #b52d8e11
 @contextmanager
-def _own_modes(
+def own_modes(
     device:torch.device, # that computes
 ):
     "PyTorch's modes as a training needs them, whatever they are outside; afterwards they are as before."
@@ -782,7 +782,7 @@ def train(
     directory holds can be gone on with after each of the last three.
     """
     device = pick_device(device)
-    with _own_modes(device):
+    with own_modes(device):
         image, config = as_image(image).clone(), as_config(config, device)
         sizes = schedule(image.shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
         reals = [real.to(device) for real in build_pyramid(image, sizes)]
@@ -919,7 +919,7 @@ def plan_training(
     if config.iters >= 20:
         costs, (scale, iteration) = scale_costs(config, sizes), begun
         left = config.iters*sum(costs[scale:]) - iteration*sum(costs[scale:scale + 1])
-        with _own_modes(device): seconds = left*_seconds_per_unit(config, sizes[-1], device)
+        with own_modes(device): seconds = left*_seconds_per_unit(config, sizes[-1], device)
     return Plan(sizes, config.iters, device, seconds, _memory(config, sizes, device))
 
 # %% ../nbs/lessons/08_training.ipynb #372d86ee

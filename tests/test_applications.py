@@ -317,8 +317,10 @@ def test_quantized_painting_has_any_seed(model, dunes):
     assert torch.equal(palette(dunes, seed=3), palette(dunes, seed=2**32 + 3)) and torch.equal(palette(dunes, seed=-1), palette(dunes, seed=2**32 - 1))
 
 
-def test_painting_trains_inside_inference_mode_too(model, dunes):
-    draw = lambda: paint_to_image(model, dunes, 1, quantize=True, iters=2)
-    expected = draw()
-    with torch.inference_mode(): assert torch.equal(draw(), expected)
-    with torch.no_grad(): assert torch.equal(draw(), expected)
+@pytest.mark.parametrize("margin", ["grow", "feather"])
+def test_a_margin_is_a_share_of_the_image(model, margin):
+    mask = torch.zeros(1, 1, *model.sizes[-1]); mask[..., 5:9, 5:9] = 1
+    for wrong in ("a", None, -.1, 1.1, float("nan"), torch.ones(2)):
+        for change in (edit, harmonize):
+            with pytest.raises(SinGANError, match=margin): change(model, model.image, mask, **{margin: wrong})
+    assert torch.equal(edit(model, model.image, mask, **{margin: np.float32(.25)}), edit(model, model.image, mask, **{margin: .25}))

@@ -21,6 +21,7 @@ from PIL import Image
 
 from singan_nb.animate import BORDERS
 from singan_nb.cli import GROUPS, _config, _quiet, app, run_command
+from singan_nb.engine import FastTrainer
 from singan_nb.images import bundled_images, load_image, resize, save_image
 from singan_nb.many import BACKENDS
 from singan_nb.models import SinGAN
@@ -154,6 +155,15 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     time.sleep(.5); process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "--resume" in said.splitlines()[-1] and "Traceback" not in said
+
+
+def test_ctrl_c_without_a_folder_says_that_nothing_is_saved(tmp_path, capsys, monkeypatch):
+    step = FastTrainer.step
+    monkeypatch.setattr(FastTrainer, "step", lambda trainer: (signal.raise_signal(signal.SIGINT), step(trainer))[1])
+    save_image(load_image("dunes")[..., :30, :30], tmp_path/"small.png")
+    assert run_command(["superres", str(tmp_path/"small.png"), "--factor", "2", "--iters", "3", "--preset", "class", "--out", str(tmp_path/"large.png")]) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "nothing of it is saved" in said and "--run" in said and ".model" not in said and not (tmp_path/"large.png").exists()
 
 
 def test_module_and_version(singan):

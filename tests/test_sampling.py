@@ -134,6 +134,7 @@ def float64():
 DRAW = {"sample": lambda m: sample(m, 2, seed=3), "start scale": lambda m: sample(m, 2, start_scale=1), "size": lambda m: sample(m, 1, size=(40, 90)), "inject": lambda m: inject(m, m.image, 1, n=2),
         "film": lambda m: list(animate(m, frames=4))[-1], "loop": lambda m: list(animate(m, 1, frames=4, loop=True, border="noise"))[-1], "retarget": lambda m: retarget(m, (20, 60)),
         "edit": lambda m: edit(m, m.image, torch.ones_like(m.image[:, :1]).tril()), "page": lambda m: page_sample(m, 3, 1),
+        "painted": lambda m: paint_to_image(m, m.image, 1, quantize=True, iters=2),
         "passes": lambda m: list(enlarge_by_passes(m, m.image, plan_enlargement(m.sizes[-1], 2)))[-1]}
 
 

@@ -10,7 +10,7 @@ __all__ = ['CORNERS', 'CLEAR', 'DEFINED', 'RAW', 'TURNS', 'DEVELOP', 'READ', 'KI
            'atomic_write', 'save_image']
 
 # %% ../nbs/lessons/00_images.ipynb #abc4059d
-import base64, contextlib, contextvars, io, json, logging, os, re, struct, warnings
+import base64, contextlib, contextvars, io, json, logging, os, re, struct, warnings, zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -178,7 +178,7 @@ def _note_colours(picture, name):
     if said: warnings.warn(f"{name} declares {' and '.join(said)}: this is ignored, its colours are read as sRGB", stacklevel=4)
 
 # %% ../nbs/lessons/00_images.ipynb #c3e29073
-CLEAR = {"L;2": lambda level: level*85, "L;4": lambda level: level*17, "1": lambda level: level*255,
+CLEAR = {"L;2": lambda level: level*85, "L;4": lambda level: level*17,
          "RGB;16B": lambda colour: tuple(c >> 8 for c in colour)}          # by Pillow's names for what the file holds
 
 def _upright(picture, name):
@@ -262,7 +262,7 @@ def _inflated(strip, size):
     with _opened(file, "TIFF") as picture: return picture.tobytes()
 
 def _without_lzw(page, buffer):
-    "Append the bytes of all strips or tiles of an LZW page to the buffer of its file, and let the page point there."
+    "Append all strips or tiles of an LZW page to the buffer of its file once more, as deflate, and let the page point there."
     rows, width = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
     samples, down = 1 if page.planarconfig == 2 else page.samplesperpixel, -(-page.imagelength//rows)
     data, offsets, counts = buffer.getvalue(), [], []
@@ -270,8 +270,9 @@ def _without_lzw(page, buffer):
     for i, (at, length) in enumerate(zip(page.dataoffsets, page.databytecounts)):
         left = rows if page.is_tiled else min(rows, page.imagelength - i%down*rows)
         offsets.append(buffer.seek(0, os.SEEK_END))
-        counts.append(buffer.write(_inflated(data[at:at+length], left*-(-width*samples*page.bitspersample//8))))
-    page.compression, page.dataoffsets, page.databytecounts = 1, tuple(offsets), tuple(counts)
+        strip = _inflated(data[at:at+length], left*-(-width*samples*page.bitspersample//8))
+        counts.append(buffer.write(zlib.compress(strip, 0)))
+    page.compression, page.dataoffsets, page.databytecounts = 8, tuple(offsets), tuple(counts)
 
 # %% ../nbs/lessons/00_images.ipynb #d4376883
 def _page_pixels(page, name, buffer):

@@ -1,7 +1,11 @@
 """Every kind of file becomes the same kind of image, or one clear line."""
 import io
+import logging
 import os
 import struct
+import subprocess
+import sys
+import threading
 import warnings
 import zlib
 
@@ -12,7 +16,8 @@ import torch
 from PIL import Image, ImageCms, ImageDraw, ImageOps, features
 
 import singan_nb.images
-from singan_nb.images import ImageError, as_image, bundled_images, load_image, read_mask, resize, save_image, to_pixels, to_tensor
+from singan_nb.images import (ImageError, as_image, bundled_images, check_image, images_grid, load_image, read_mask, resize,
+                              save_image, show_images, to_pixels, to_tensor)
 from singan_nb.sampling import load_mask
 
 rng = np.random.default_rng(0)
@@ -274,7 +279,7 @@ def test_alpha_of_deep_pictures(source):
     with pytest.warns(UserWarning, match="white"): assert np.abs(levels(source) - PINK).max() <= 1
 
 
-@pytest.mark.parametrize("source", [tiff(DEEP[..., 0] >> 4, "minisblack"), DEEP[..., 0] >> 4, encoded(Image.fromarray(DEEP[..., 0] >> 4))])
+@pytest.mark.parametrize("source", [tiff(DEEP[..., 0] >> 4, "minisblack"), DEEP[..., 0] >> 4, Image.fromarray(DEEP[..., 0] >> 4)])
 def test_12_bits_in_16_are_said(source):
     with pytest.warns(UserWarning, match="taken as 12 bits"): assert np.abs(levels(source)[..., 0] - GREY).max() <= 1
 
@@ -479,3 +484,267 @@ def test_save_image_refuses(tmp_path, wrong, words):
     with pytest.raises(ImageError, match=words): save_image(wrong, tmp_path/"a.png")
     with pytest.raises(ImageError, match="path"): save_image(torch.zeros(3, 4, 4), None)
     assert not list(tmp_path.iterdir())
+
+
+# What a file says in its small print.
+
+def png(size, depth, colour, rows, *chunks):
+    "A PNG with these bytes in its rows and these chunks before them."
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    head = struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in ((b"IHDR", head), *chunks, (b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))), (b"IEND", b"")))
+
+
+def said_of(call, *given):
+    "What a call returns, and its notes."
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        return call(*given), [str(note.message) for note in notes]
+
+
+GREYS = profile(b"GRAY", b"XYZ ", kTRC=curve(461))
+
+
+@pytest.mark.parametrize("values", [DEEP, FLOATS])
+def test_a_profile_for_greys_leaves_deep_colours_alone(values):
+    image, notes = said_of(levels, tiff(values, iccprofile=GREYS))
+    assert np.abs(image - PIXELS).max() <= 1 and len(notes) == 1 and "does not fit" in notes[0]
+
+
+def test_a_palette_with_alpha_is_transparent(tmp_path):
+    picture = drawn((255, 0, 0, 255), (0, 0, 0, 0), "RGBA").quantize()
+    assert picture.mode == "P" and picture.palette.mode == "RGBA" and "transparency" not in picture.info
+    image, notes = said_of(levels, picture)
+    assert image[0, 0].tolist() == [255]*3 and image[20, 30].tolist() == [255, 0, 0] and "transparent parts" in notes[0]
+    assert ((said_of(read_mask, picture)[0][0, 0] > .5).numpy() == SQUARE).all()
+    for suffix, white in ((".jpg", True), (".tif", False), (".webp", False), (".png", False)):
+        file, notes = said_of(save_image, picture, tmp_path/f"a{suffix}")
+        back = np.asarray(Image.open(file).convert("RGBA")).astype(int)
+        assert len(notes) == white and back[0, 0, 3] == 255*white and back[20, 30, 3] == 255 and np.abs(back[20, 30, :3] - [255, 0, 0]).max() < 9
+        if white: assert back[0, 0].tolist() == [255]*4
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".webp", ".png"])
+def test_a_transparent_colour_survives_saving_or_becomes_white(tmp_path, suffix):
+    picture = drawn((255, 0, 0), (0, 0, 255)); picture.info["transparency"] = (0, 0, 255)
+    back = np.asarray(Image.open(said_of(save_image, picture, tmp_path/f"a{suffix}")[0]).convert("RGBA"))
+    assert (back[0, 0, :3] == 255).all() if suffix == ".jpg" else back[0, 0, 3] == 0
+
+
+@pytest.mark.parametrize("depth, colour, row, clear, right", [
+    (1, 0, b"\x50", (1,), [0, 255, 0, 255]), (1, 0, b"\x50", (0,), [255]*4), (2, 0, b"\x1b", (2,), [0, 85, 255, 255]), (2, 0, b"\x1b", (1,), [0, 255, 170, 255]), (4, 0, b"\x01\x2f", (1,), [0, 255, 34, 255]),
+    (8, 0, bytes([0, 9, 34, 255]), (9,), [0, 255, 34, 255]), (16, 2, struct.pack(">12H", *[0]*3, *[9000]*3, *[8000]*3, *[65535]*3), (9000,)*3, [0, 255, 31, 255]), (8, 2, bytes([0]*3 + [9]*3 + [34]*3 + [255]*3), (9,)*3, [0, 255, 34, 255])])
+def test_a_transparent_colour_of_any_depth_becomes_white(tmp_path, depth, colour, row, clear, right):
+    data = png((4, 1), depth, colour, [row], (b"tRNS", struct.pack(f">{len(clear)}H", *clear)))
+    image, notes = said_of(levels, data)
+    assert image[0, :, 1].tolist() == right and len(notes) == 1 and "transparent parts" in notes[0]
+    with Image.open(io.BytesIO(data)) as picture: again = save_image(picture, tmp_path/"a.png")
+    assert said_of(levels, again)[0][0, :, 1].tolist() == right
+
+
+def lzw(data):
+    "As TIFF has it, without saving anything: 9 bits a byte, and a new table before it fills."
+    codes = [code for at in range(0, len(data), 200) for code in (256, *data[at:at+200])] + [257]
+    return np.packbits((np.array(codes)[:, None] >> np.arange(8, -1, -1) & 1).astype(np.uint8)).tobytes()
+
+
+def lzw_tiff(values, photometric="rgb", byteorder="<", predictor=1, **options):
+    "A TIFF whose strips or tiles are compressed afterwards; its last tag becomes that of the predictor."
+    plain = tiff(values, photometric, byteorder=byteorder, software=False, metadata=None, **options)
+    with tifffile.TiffFile(io.BytesIO(plain)) as file:
+        page, data, (starts, counts) = file.pages[0], bytearray(plain), (file.pages[0].tags[324 if "tile" in options else 273], file.pages[0].tags[325 if "tile" in options else 279])
+        strips = [lzw(plain[at:at+length]) for at, length in zip(page.dataoffsets, page.databytecounts)]
+        at = len(data) + np.cumsum([0, *map(len, strips)])[:-1]
+        for tag, numbers in ((page.tags[259], [5]), (starts, at), (counts, map(len, strips))):
+            struct.pack_into(f"{byteorder}{tag.count}{'HI'[int(tag.dtype) == 4]}", data, tag.valueoffset, *numbers)
+        if predictor > 1: struct.pack_into(f"{byteorder}H", data, page.tags[296].offset, 317); struct.pack_into(f"{byteorder}H", data, page.tags[296].valueoffset, predictor)
+    return bytes(data) + b"".join(strips)
+
+
+STEPS = np.diff(DEEP.astype(int), axis=1, prepend=0).astype(np.uint16)                               # from pixel to pixel
+strips = dict(rowsperstrip=7)
+
+
+@pytest.mark.parametrize("source, right, note", [
+    (lzw_tiff(DEEP, **strips), PIXELS, None), (lzw_tiff(DEEP >> 4, **strips), PIXELS, "taken as 12 bits"), (lzw_tiff(DEEP >> 4, **most_is((4095,)*3, 3)), PIXELS, None), (lzw_tiff(DEEP, byteorder=">"), PIXELS, None),
+    (lzw_tiff(DEEP, tile=(16, 16)), PIXELS, None), (lzw_tiff(DEEP.transpose(2, 0, 1), planarconfig="separate", **strips), PIXELS, None), (lzw_tiff(STEPS, predictor=2, **strips), PIXELS, None),
+    (lzw_tiff(FLOATS, **strips), PIXELS, None), (lzw_tiff(GREY.astype(np.uint32)*16843009, "minisblack"), GREY, None), (lzw_tiff(65535 - DEEP[..., 0], "miniswhite"), GREY, None), (lzw_tiff(PIXELS, **strips), PIXELS, None),
+    (lzw_tiff((HALF*65535).astype(np.uint16), extrasamples=["unassalpha"], **strips), PINK, "transparent parts"), (lzw_tiff(65535 - DEEP[..., 0], "miniswhite", iccprofile=GREYS), companded((GREY/255)**1.8), None)])
+def test_every_tiff_with_lzw(source, right, note):
+    image, notes = said_of(levels, source)
+    assert np.abs(image - right.reshape(*right.shape[:2], -1)).max() <= (1 if right.dtype == np.uint8 else 4) and len(notes) == bool(note) and (not note or note in notes[0])
+
+
+def test_strips_that_overlap_are_no_endless_work():
+    data = bytearray(lzw_tiff(DEEP, rowsperstrip=1))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file: tag = file.pages[0].tags[279]
+    struct.pack_into(f"<{tag.count}{'HI'[int(tag.dtype) == 4]}", data, tag.valueoffset, *[len(data)]*tag.count)
+    with pytest.raises(ImageError, match="strips overlap"): load_image(bytes(data))
+
+
+def bits_of(values, depth, photometric):
+    "A TIFF of packed bits."
+    packed = np.packbits((values[..., None] >> np.arange(depth - 1, -1, -1) & 1).astype(np.uint8).reshape(len(values), -1), axis=1)
+    data = bytearray(tiff(packed, "minisblack"))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        for code, number in ((256, values.shape[1]), (258, depth), (262, photometric)): struct.pack_into("<H", data, file.pages[0].tags[code].valueoffset, number)
+    return bytes(data)
+
+
+SUPPORTED_NOT = [(tiff(np.zeros((4, 4, 3), np.uint8), "icclab"), "3 × uint8 .ICCLAB, compression NONE"), (bits_of(DEEP[..., 0] >> 6, 10, 1), "1 × 10 bits"), (bits_of(DEEP[..., 0] >> 2, 14, 0), "1 × 14 bits"),
+                 (tiff(GREY.astype(np.int16), "minisblack"), "1 × int16"), (lzw_tiff(GREY.astype(np.int16), "minisblack"), "compression LZW"), (lzw_tiff(FLOATS, predictor=3), "3 × float32 .RGB, compression LZW")]
+
+
+@pytest.mark.parametrize("source, words", SUPPORTED_NOT)
+def test_a_tiff_of_another_kind_is_not_called_damaged(source, words):
+    with pytest.raises(ImageError, match=f"is a TIFF of .*{words}.*which is not read; export it as RGB of 8 or 16 bits"): load_image(source)
+
+
+def test_what_pillow_does_not_know_is_read_by_tifffile():
+    inks = np.dstack([255 - PIXELS, np.zeros((*GREY.shape, 2), np.uint8)])
+    assert np.abs(said_of(levels, tiff(inks, "separated", extrasamples=["unassalpha"]))[0] - PIXELS).max() <= 2                    # CMYK and alpha
+    assert (levels(tiff(PIXELS, bigtiff=True, byteorder=">")) == PIXELS).all()
+    assert np.abs(levels(bits_of(DEEP[..., 0] >> 8 << 2, 12, 1))[..., 0] - GREY*(4*255/4095)).max() <= 1                              # white is 4095, whatever the brightest is
+
+
+def pgm(values, top): return b"P5 %d %d %d\n" % (*values.shape[::-1], top) + values.astype(">u2").tobytes()
+
+
+@pytest.mark.parametrize("source, right, note", [
+    (pgm(np.full((4, 4), 200), 65535), 1, "nearly black: no level is above 200 of 65535"), (pgm(np.full((4, 4), 1000), 1023), 249, None), (pgm(np.full((4, 4), 100), 1023), 25, None), (pgm(np.full((4, 4), 3000), 4095), 187, None),
+    (pgm(np.full((4, 4), 40000), 65535), 156, None), (encoded(Image.fromarray(np.full((4, 4), 3968, np.uint16))), 15, "nearly black: no level is above 3968 of 65535"), (np.array([[0, 1]]*2)[:, 1:], 1, "above 1 of 255"),
+    (np.ones((4, 4, 3), np.uint8), 1, "above 1 of 255"), (np.zeros((4, 4), int), 0, None), (encoded(Image.new("L", (4, 4), 20)), 20, None)])
+def test_white_is_not_guessed_where_it_is_defined(source, right, note):
+    image, notes = said_of(levels, source)
+    assert (image == right).all() and len(notes) == bool(note) and (not note or note in notes[0])
+
+
+CHRM = lambda *corners: (b"cHRM", struct.pack(">8I", *(round(c*100000) for c in corners)))
+GAMA = lambda value: (b"gAMA", struct.pack(">I", round(value*100000)))
+SRGB, P3 = (.3127, .3290, .64, .33, .30, .60, .15, .06), (.3127, .3290, .680, .320, .265, .690, .150, .060)
+
+
+@pytest.mark.parametrize("chunks, note", [
+    ([GAMA(.45455)], None), ([GAMA(.45455), CHRM(*SRGB)], None), ([], None), ([(b"sRGB", b"\0"), GAMA(1), CHRM(*P3)], None), ([GAMA(1)], "declares a gamma of 1.0"), ([GAMA(.45455), CHRM(*P3)], "declares other primaries"), ([GAMA(1), CHRM(*P3)], "a gamma of 1.0 and other")])
+def test_a_png_that_is_not_srgb_by_its_chunks_is_said(chunks, note):
+    image, notes = said_of(levels, png((1, 1), 8, 2, [bytes([200, 100, 50])], *chunks))
+    assert image.tolist() == [[[200, 100, 50]]] and len(notes) == bool(note) and (not note or note in notes[0])
+
+
+@pytest.mark.parametrize("exif", [b"garbage", b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\xff\xff", b"II*\0\xff\xff\xff\xff"])
+def test_garbage_about_the_camera_is_a_note_at_most(tmp_path, exif):
+    data = png((30, 20), 8, 2, [row.tobytes() for row in PIXELS], (b"eXIf", exif))
+    assert (said_of(levels, data)[0] == PIXELS).all()
+    assert (levels(said_of(save_image, Image.open(io.BytesIO(data)), tmp_path/"a.png")[0]) == PIXELS).all()
+    with pytest.raises(ImageError, match="damaged"): load_image(data[:-40])                              # pixels that are missing
+
+
+def test_an_open_file_is_read_from_its_start():
+    file = io.BytesIO(); Image.fromarray(PIXELS).save(file, "PNG")
+    for _ in range(2): assert (levels(file) == PIXELS).all()
+
+    class Download:                                                                                      # cannot go back
+        def __init__(self, data): self.read = io.BytesIO(data).read
+        def seek(self, at): raise io.UnsupportedOperation
+    assert (levels(Download(file.getvalue())) == PIXELS).all()
+
+
+def test_a_file_that_cannot_be_read_gets_one_line(tmp_path):
+    (tmp_path/"a.png").write_bytes(encoded(Image.fromarray(PIXELS)))
+    closed = (tmp_path/"a.png").open("rb"); closed.close()
+    with (tmp_path/"a.png").open(encoding="utf-8") as text, (tmp_path/"b.png").open("wb") as written:
+        for file, words in ((text, "a.png is open as text"), (closed, "a.png cannot be read .*closed file"), (written, "b.png cannot be read .*'rb'")):
+            with pytest.raises(ImageError, match=words): load_image(file)
+    for path, words in (("x\0.png", "cannot be the name of a file"), ("~nobody_of_that_name/x.png", "home")):
+        with pytest.raises(ImageError, match=words): save_image(torch.zeros(3, 4, 4), path)
+
+
+@pytest.mark.parametrize("first, words", [(b"<svg xmlns='x'>", "SVG drawing.*; convert it to PNG"), (b"%PDF-1.7", "PDF.*; convert it"), (b"<html>", "web page.*; download the picture itself"), (b"\0\0\2\0\0\0\0\0\0\0\0\0\x04\0\x04\0\x18\0", "is not a picture"),
+                                          (b"\0\0\2\0\1\0", "an icon"), (b"PF\n1 1\n-1\n" + bytes(12), "not a picture that can be read")])
+def test_a_file_is_called_by_its_name(first, words):
+    with pytest.raises(ImageError, match=words) as error: load_image(first + bytes(60))
+    assert "darktable" not in str(error.value)
+
+
+def test_a_small_limit_is_said_in_bytes():
+    with pytest.raises(ImageError, match="limit of 100 bytes"): load_image(b"x"*101, most=100)
+    with pytest.raises(ImageError, match="take 10,800 bytes; the limit is 10,000 bytes"): load_image(encoded(Image.new("RGB", (20, 30))), most=10_000)
+
+
+def test_threads_leave_the_settings_of_warnings_and_logs_alone():
+    sources = encoded(Image.fromarray(PIXELS)), tiff(DEEP)
+    for source in sources: load_image(source)
+    before, switch = list(warnings.filters), sys.getswitchinterval()
+    workers = [threading.Thread(target=lambda: [load_image(source) for _ in range(30) for source in sources]) for _ in range(6)]
+    sys.setswitchinterval(1e-4)
+    try:
+        for worker in workers: worker.start()
+        for worker in workers: worker.join()
+    finally: sys.setswitchinterval(switch)
+    assert warnings.filters == before and not logging.getLogger("tifffile").disabled
+
+
+def test_tifffile_is_silent_for_us_alone(caplog):
+    log = logging.getLogger("tifffile")
+    with singan_nb.images._silent(): log.warning("ours")
+    log.warning("theirs")
+    assert [record.message for record in caplog.records] == ["theirs"]
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="Pillow without JPEG 2000")
+def test_the_first_picture_of_a_process_may_be_a_jpeg_2000(tmp_path):
+    "Pillow loads most of its plug-ins later than the first question whether it has one."
+    Image.fromarray(PIXELS).save(tmp_path/"a.jp2")
+    code = f"from singan_nb.images import load_image; print(load_image({str(tmp_path/'a.jp2')!r}).shape)"
+    assert "20, 30" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+
+
+ODD = [(torch.zeros(1, 3, 4, 4).to_sparse(), "sparse"), (torch.zeros(1, 3, 4, 4, device="meta"), "meta"), (torch.nested.nested_tensor([torch.zeros(3, 4, 4)]), "nested"), (torch.zeros(1, 3, 4, 4).to(torch.float8_e4m3fn), "float8"), (torch.zeros(1, 3, 4, 4)*float("nan"), "NaN")]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("wrong, words", ODD)
+def test_tensors_that_hold_no_picture_get_one_line(tmp_path, wrong, words):
+    for call in (load_image, as_image, to_pixels, lambda x: save_image(x, tmp_path/"a.png"), lambda x: images_grid([x]), lambda x: check_image(x)):
+        with pytest.raises(ImageError, match=words): call(wrong)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(2, 3, 4, 4), torch.zeros(1, 4, 4), torch.zeros(4, 4), torch.zeros(1, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 3, 4, 4, dtype=torch.long), None, PIXELS, "dunes"])
+def test_to_pixels_takes_one_image(wrong):
+    with pytest.raises(ImageError): to_pixels(wrong)
+
+
+@pytest.mark.parametrize("wrong", [PIXELS.astype(float), FLOATS*float("nan"), -FLOATS - .1, PIXELS.astype(np.uint32), PIXELS.astype(np.uint64)])
+def test_to_tensor_takes_levels_in_range(wrong):
+    with pytest.raises(ImageError, match="see load_image"): to_tensor(wrong)
+
+
+def test_save_image_checks_the_range(tmp_path):
+    photo = load_image("dunes")
+    with pytest.raises(ImageError, match="values reach .*must lie in"): save_image((photo + 1)*127.5, tmp_path/"a.png")
+    assert not list(tmp_path.iterdir())
+    assert "black is -1" in said_of(save_image, (photo + 1)/2, tmp_path/"a.png")[1][0]
+    for fine in (photo, photo*1.4, torch.ones(3, 4, 4), torch.full((3, 4, 4), .6), torch.zeros(3, 4, 4), resize(torch.ones(1, 3, 4, 4), (9, 9)), photo*.2 + .5):
+        assert said_of(save_image, fine, tmp_path/"a.png")[1] == []
+
+
+def test_a_sheet_shows_every_picture_or_says_why_not():
+    red = torch.zeros(3, 8, 8) - 1; red[0] = 1
+    pixels = np.asarray(images_grid([red]))
+    forms = [red, red[None], to_pixels(red), Image.fromarray(to_pixels(red)), encoded(Image.fromarray(to_pixels(red)))]
+    for form in (*forms, [forms[0]], red[None].double()): assert (np.asarray(images_grid(form)) == pixels).all()
+    assert images_grid(forms).width == 5*8 + 4*8 and images_grid(forms, columns=2).size == (2*8 + 8, 3*8 + 2*8)
+    assert images_grid(red, "a caption").size == images_grid([red], ["a caption"]).size and show_images(red, "a caption").alt == "a caption"
+    for wrong in (dict(captions=["one"]), dict(captions="five!"), dict(captions=["a"]*6), dict(columns=0), dict(columns=-1), dict(height=0)):
+        for call in (images_grid, show_images):
+            with pytest.raises(ImageError, match="captions|must be at least 1"): call(forms, **wrong)
+    for wrong in ([], [torch.zeros(2, 3, 4, 4)], [None], [torch.zeros(1, 4, 4)]):
+        with pytest.raises(ImageError): images_grid(wrong)
+
+
+@pytest.mark.parametrize("alpha", [20, 100, 127])
+def test_a_weak_brush_marks_as_a_weak_grey_does(alpha):
+    for source in (drawn((255, 0, 0, alpha), (0, 0, 0, 0), "RGBA"), encoded(drawn((0, 0, 0, alpha), (255, 255, 255, 0), "RGBA"))):
+        mask, notes = said_of(read_mask, source)
+        assert ((mask[0, 0] == 1).numpy() == SQUARE).all() and mask.sum() == 400 and "marks 10 %" in notes[0]

@@ -178,16 +178,16 @@ def _note_colours(picture, name):
     if said: warnings.warn(f"{name} declares {' and '.join(said)}: this is ignored, its colours are read as sRGB", stacklevel=4)
 
 # %% ../nbs/lessons/00_images.ipynb #c3e29073
-CLEAR = {"L;2": lambda level: level*85, "L;4": lambda level: level*17,
+CLEAR = {"L;2": lambda level: level*85, "L;4": lambda level: level*17, "1": lambda level: 255*bool(level),
          "RGB;16B": lambda colour: tuple(c >> 8 for c in colour)}          # by Pillow's names for what the file holds
 
 def _upright(picture, name):
     "A decoded copy of a Pillow picture as the camera was held, with its transparent colour in levels of its pixels."
     clear, tile = picture.info.get("transparency"), getattr(picture, "tile", None)
-    picture.load()
     try: upright = ImageOps.exif_transpose(picture)
     except (MemoryError, Warning): raise
     except Exception:
+        picture.load()                                                                  # if the pixels are damaged, say that
         warnings.warn(f"{name} has EXIF data that are damaged: they are ignored, so it may lie on its side", stacklevel=4)
         upright = picture.copy()
     raw = tile[0][3] if tile and picture.format == "PNG" else None

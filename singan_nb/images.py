@@ -318,6 +318,18 @@ def _padded(page):
     if not page.is_tiled: return size
     return tuple(-(-side//tile)*tile for side, tile in zip(size, (page.tilewidth, page.tilelength)))
 
+# %% ../nbs/lessons/00_images.ipynb #07a1b2c3
+def _by_pillow(page, data, name):
+    "Colours and alpha of a page of up to 8 bits, or of 12 packed bits in grey; None if Pillow does not know its kind."
+    packed = (page.bitspersample, page.photometric, page.samplesperpixel) == (12, 1, 1)
+    plain = np.max(page.bitspersample) <= 8 and page.sampleformat in (1, 4)
+    if page.is_subifd or not (plain or packed): return None
+    try:
+        with _opened(data, "TIFF") as picture:
+            picture.seek(page.index)
+            return _pillow_pixels(picture, name, 4095 if packed else None)
+    except (UnidentifiedImageError, SyntaxError): return None
+
 # %% ../nbs/lessons/00_images.ipynb #69524112
 def _tiff_pixels(data, name, most):
     "The full picture of a TIFF as colours and alpha."
@@ -328,17 +340,10 @@ def _tiff_pixels(data, name, most):
         if pages > 1: warnings.warn(f"{name} holds {pages} pictures: the first is taken", stacklevel=4)
         if page.photometric in (0, 1) and page.samplesperpixel > 2:
             raise ImageError(f"is a TIFF of {page.samplesperpixel} grey channels, not one picture; export it as RGB")
-        bits, depth = np.max(page.bitspersample), page.dtype.itemsize if page.dtype else 1
+        depth = page.dtype.itemsize if page.dtype else 1
         _check_work(_padded(page), page.samplesperpixel, depth, most, _passes(page, data))
-        packed = (bits, page.photometric, page.samplesperpixel) == (12, 1, 1)
-        if not page.is_subifd and (bits <= 8 and page.sampleformat in (1, 4) or packed):
-            try:
-                with _opened(data, "TIFF") as picture:
-                    picture.seek(page.index)
-                    return _pillow_pixels(picture, name, 4095 if packed else None)
-            except (UnidentifiedImageError, SyntaxError): pass
         unread = _unread(page)
-        try: return _page_pixels(page, name, buffer)
+        try: return _by_pillow(page, data, name) or _page_pixels(page, name, buffer)
         except (ValueError, KeyError, NotImplementedError) as error:
             if "imagecodecs" in str(error): raise unread from None                  # a package of more codecs
             raise
@@ -508,6 +513,7 @@ def _content(file, most):
     while length <= most and (piece := file.read(2**20)): pieces.append(piece); length += len(piece)
     return (b"" if not pieces or isinstance(pieces[0], bytes) else "").join(pieces)
 
+# %% ../nbs/lessons/00_images.ipynb #3ad4e5f6
 def _read(source, most):
     "The content of a file and its name for messages."
     if isinstance(source, (bytes, bytearray, memoryview)): data, name = bytes(source), "the file"
@@ -541,6 +547,7 @@ def _pixels(source, formats=READ, most=MOST):
     raise ImageError("a picture must be a path, a bundled photograph's name, bytes, an open file, a Pillow picture "
                      f"or an array, not {type(source).__name__}")
 
+# %% ../nbs/lessons/00_images.ipynb #5cf60718
 def _note_dark(colours, name):
     "Warn if nothing reaches a sixteenth of white, and not all is black: other numbers may have been meant."
     most, top = colours.max(), _top(colours)
@@ -593,14 +600,18 @@ def as_image(
     _note_unit(image, stacklevel=3)
     return image
 
+# %% ../nbs/lessons/00_images.ipynb #6d071829
+def _strong(part):
+    "A part that was marked with a weak brush or a dark grey only, in full strength."
+    return part/part.max() if 0 < part.max() < .5 else part
+
 # %% ../nbs/lessons/00_images.ipynb #03ad43a0
 def _marked(colours, alpha):
     "The marked part of a mask, (H, W) in [0, 1], and what it is in words; colours (H, W, 3) in [0, 1]."
     low, high = colours.min(-1), colours.max(-1)
     black, white = (high < .15), (low > .85)
-    strong = lambda part: part/part.max() if 0 < part.max() < .5 else part              # a weak brush, all over
     if alpha is not None:
-        alpha = strong(alpha)
+        alpha = _strong(alpha)
         seen = alpha > .5
         if min(black[seen].sum(), white[seen].sum()) > .01*seen.sum() and (black | white)[seen].mean() > .9:
             raise ImageError("has black, white and transparent parts, and only one can be marked; save it without transparency")
@@ -611,7 +622,7 @@ def _marked(colours, alpha):
         raise ImageError("looks like a photograph, not like a mask; paint white on black")
     if (high - low).max() < .25:                                                       # no colours
         if 0 < high.max() < 32/255: return (high > 0).astype(np.float32), "all labels but 0"
-        return strong(high), "its white part"
+        return _strong(high), "its white part"
     if black.mean() < .01 and white.mean() < .01: raise ImageError("has no black or white background; paint white on black")
     ground = "black" if black.mean() >= .01 else "white"
     if ground == "black" and white.mean() >= .01: raise ImageError("has black, white and colours; paint white on black")
@@ -680,7 +691,7 @@ def _cell(image, height, caption, font):
         ImageDraw.Draw(cell).text((0, height + 1 + 20*i), line, fill="black", font=font)
     return cell
 
-# %% ../nbs/lessons/00_images.ipynb #261239fe
+# %% ../nbs/lessons/00_images.ipynb #8f293a4b
 def _images(images):
     "Tensors (1, 3, H, W) from what `images_grid` takes."
     alone = isinstance(images, (str, bytes, os.PathLike, Image.Image)) or getattr(images, "ndim", 4) < 4
@@ -695,6 +706,7 @@ def _captions(captions, count):
     if len(captions) != count: raise ImageError(f"{count} images need as many captions, not {len(captions)}")
     return captions
 
+# %% ../nbs/lessons/00_images.ipynb #261239fe
 def images_grid(
     images, # tensor (N, 3, H, W), or list of (1, 3, H, W) of any sizes or of pictures in any form
     captions=None, # list of str, one for each image; may hold line breaks
@@ -755,10 +767,11 @@ def atomic_write(
     except OSError as error: raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/lessons/00_images.ipynb #875d4299
+# %% ../nbs/lessons/00_images.ipynb #a14b5c6d
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 HOLDS = {"JPEG": ("L", "RGB"), "WEBP": ("L", "LA", "P", "RGB", "RGBA")}                  # modes; others are made RGB
 
+# %% ../nbs/lessons/00_images.ipynb #875d4299
 def _picture(image):
     "An image tensor, an array or a Pillow picture as an upright Pillow picture."
     if isinstance(image, Image.Image):

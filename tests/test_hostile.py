@@ -84,9 +84,10 @@ def encoded(form, mode="RGB", **options):
 
 def images():
     deep = io.BytesIO(); tifffile.imwrite(deep, np.zeros((9, 11, 3), np.uint16), photometric="rgb")
+    packed = io.BytesIO(); Image.fromarray(np.arange(9*11, dtype=np.uint16).reshape(9, 11)*600).save(packed, "TIFF", compression="tiff_lzw")
     modern = [encoded(form) for form, codec in (("AVIF", "avif"), ("JPEG2000", "jpg_2000")) if features.check(codec)]
     return [*modern, encoded("PNG"), encoded("PNG", "P"), encoded("PNG", "LA"), encoded("JPEG"), encoded("JPEG", "CMYK"), encoded("JPEG", progressive=True), encoded("WEBP"),
-            encoded("WEBP", lossless=True), encoded("TIFF"), encoded("TIFF", compression="tiff_lzw"), encoded("GIF", "P"), encoded("BMP"), deep.getvalue()]
+            encoded("WEBP", lossless=True), encoded("TIFF"), encoded("TIFF", compression="tiff_lzw"), encoded("GIF", "P"), encoded("BMP"), deep.getvalue(), packed.getvalue()]
 
 
 @fuzz
@@ -254,11 +255,11 @@ def bomb_png(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def declaring(tiff, side):
-    "The TIFF with another width and height in its header."
+def declaring(tiff, side, names=("ImageWidth", "ImageLength")):
+    "The TIFF with another width and height in its header, or with tiles of another size."
     data = bytearray(tiff)
     with tifffile.TiffFile(io.BytesIO(tiff)) as file:
-        for name in ("ImageWidth", "ImageLength"):
+        for name in names:
             at = file.pages[0].tags[name].valueoffset
             data[at:at+2] = struct.pack("<H", side)
     return bytes(data)
@@ -287,8 +288,9 @@ def scans(jpeg, times):
 def small_files_of_gigabytes():
     screen = b"GIF89a" + struct.pack("<HH", 9400, 9400) + b"\0\0\0," + struct.pack("<HHHH", 0, 0, 9400, 9400) + b"\0\2\2D\1\0;"
     deep = io.BytesIO(); tifffile.imwrite(deep, np.zeros((8, 8)), photometric="minisblack", compression="deflate")
+    tiled = io.BytesIO(); tifffile.imwrite(tiled, np.zeros((16, 16), np.uint16), photometric="minisblack", compression="deflate", tile=(16, 16))
     out = io.BytesIO(); Image.new("RGB", (2000, 2000)).save(out, "JPEG", progressive=True)
-    return {"a screen of 88 megapixels": screen, "a PNG of 169 megapixels": bomb_png(13_000, 13_000), "a float64 TIFF": declaring(deep.getvalue(), 6500), "a thousand scans": scans(out.getvalue(), 1000)}
+    return {"a screen of 88 megapixels": screen, "a PNG of 169 megapixels": bomb_png(13_000, 13_000), "a float64 TIFF": declaring(deep.getvalue(), 6500), "tiles of 4 gigapixels": declaring(tiled.getvalue(), 65520, ("TileWidth", "TileLength")), "a thousand scans": scans(out.getvalue(), 1000)}
 
 
 def test_work_is_limited_before_decoding():

@@ -431,7 +431,7 @@ def _explained(name):
         raise ImageError(f"{name} unpacks to more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first") from None
     except ImageError as error: raise ImageError(f"{name} {error}") from None
     except Warning: raise                                    # whoever turns warnings into errors gets them
-    except UnidentifiedImageError: 
+    except UnidentifiedImageError:
         raise ImageError(f"{name} is damaged where it begins, or of an unusual kind; download it again, or export it as PNG") from None
     except MemoryError: raise ImageError(f"{name} needs more memory than there is; make it smaller first") from None
     except Exception as error: raise ImageError(f"{name} is damaged ({error}); save or download it again") from None
@@ -783,7 +783,7 @@ def _picture(image):
         if image.dtype == torch.uint8: return Image.fromarray(image.reshape(image.shape[-3:]).permute(1, 2, 0).cpu().numpy())
         if not image.is_floating_point(): raise ImageError(f"an image must hold floats in [-1, 1] or uint8, not {image.dtype}")
         pixels, most = to_pixels(image), image.abs().max().item()
-        if most > 2: raise ImageError(f"the image's values reach {most:.4g}; they must lie in [-1, 1], see to_tensor for grey levels")
+        if most > 8: raise ImageError(f"the image's values reach {most:.4g}; they must lie in [-1, 1], see to_tensor for grey levels")
         _note_unit(image, stacklevel=4)
         return Image.fromarray(pixels)
     if not isinstance(image, np.ndarray): raise ImageError(f"save_image writes a tensor, an array or a Pillow picture, not {type(image).__name__}")

@@ -467,12 +467,12 @@ def _cell(value):
     return f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") else text
 
 def write_summary(
-    out:Path, # folder of the runs
+    out:str|Path, # folder of the runs
     names, # of the pictures, or a dict with them as keys and the files as values
     rows:dict|None=None, # row by name, where it is known; the others are read from the folder
 ) -> list: # of dict, a row for each, see FIELDS
     "Write summary.csv, and return its rows; a picture that was not reached is 'pending'."
-    known, rows = rows or {}, []
+    out, known, rows = as_path(out), rows or {}, []
     for name in names:
         row = known.get(name) or _read_state(_state_file(out, name)).get("row")
         if not isinstance(row, dict): row = dict(status="pending", picture=str(dict(names)[name]) if isinstance(names, dict) else "")

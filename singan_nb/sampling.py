@@ -83,7 +83,7 @@ def check_number(
 ):
     "Raise `SinGANError` unless value is a number in the range."
     if not isinstance(value, Real): raise SinGANError(f"{name}={value!r} must be a number, {right}")
-    if not low <= value <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
+    if not low <= float(value) <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
 
 
 # %% ../nbs/lessons/09_sampling.ipynb #d956e1ff

@@ -212,13 +212,14 @@ def check_film(
         raise SinGANError(f"{path} cannot be written: {above} is no folder that you may write to; give another place")
     if suffix == ".mp4": _encoder()
 
-# %% ../nbs/applications/14_animate.ipynb #e850670e
+# %% ../nbs/applications/14_animate.ipynb #e850670c
 def _check_frames(frames):
     "Raise `SinGANError` for one picture, whose rows would become frames, and for what holds none."
     if not hasattr(frames, "__iter__") or isinstance(frames, (str, bytes)) or getattr(frames, "ndim", 4) != 4:
         given = f"one of the shape {tuple(frames.shape)}" if hasattr(frames, "shape") else type(frames).__name__
         raise SinGANError(f"frames must be several pictures: a list, or (N, 3, H, W), not {given}")
 
+# %% ../nbs/applications/14_animate.ipynb #e850670e
 def _stills(frames):
     "Frames as Pillow pictures of one size."
     size = None

@@ -9,7 +9,6 @@ __all__ = ['BORDERS', 'ANIMATE_SHARE', 'ANIMATIONS', 'walk', 'walk_spread', 'mov
 # %% ../nbs/applications/14_animate.ipynb #335ab422
 import importlib, io, math, os, struct
 from itertools import islice
-from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from PIL import GifImagePlugin, Image
 
 from .images import Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
-from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
+from .models import RECONSTRUCTIONS, SinGAN, as_path, seeded, white_noise
 from .sampling import (as_model, as_size, as_whole, check_finite, check_number, finest_width, memory_for,
                                 pick_seed, scale_at)
 
@@ -201,24 +200,32 @@ def check_film(
     fps:float=10, # frames a second
 ):
     "Raise `SinGANError` if no such file can be written."
-    suffix = Path(path).suffix.lower()
+    path = as_path(path)
+    suffix = path.suffix.lower()
     if suffix not in ANIMATIONS:
         raise SinGANError(f"{path}: the suffix must be one of {' '.join(ANIMATIONS)}")
     most = ANIMATIONS[suffix][1]
-    if not isinstance(fps, Real) or not .1 <= fps <= most:
-        raise SinGANError(f"fps={fps} is out of range; for {suffix} it must be at least 0.1 and at most {most}")
-    if Path(path).is_dir(): raise SinGANError(f"{path} is a folder; give a file name")
-    above = next(parent for parent in Path(path).absolute().parents if parent.exists())
+    check_number("fps", fps, .1, most, f"for {suffix} at least 0.1 and at most {most}")
+    if path.is_dir(): raise SinGANError(f"{path} is a folder; give a file name")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
     if not (above.is_dir() and os.access(above, os.W_OK)):
         raise SinGANError(f"{path} cannot be written: {above} is no folder that you may write to; give another place")
     if suffix == ".mp4": _encoder()
+
+# %% ../nbs/applications/14_animate.ipynb #e850670c
+def _check_frames(frames):
+    "Raise `SinGANError` for one picture, whose rows would become frames, and for what holds none."
+    if not hasattr(frames, "__iter__") or isinstance(frames, (str, bytes)) or getattr(frames, "ndim", 4) != 4:
+        given = f"one of the shape {tuple(frames.shape)}" if hasattr(frames, "shape") else type(frames).__name__
+        raise SinGANError(f"frames must be several pictures: a list, or (N, 3, H, W), not {given}")
 
 # %% ../nbs/applications/14_animate.ipynb #e850670e
 def _stills(frames):
     "Frames as Pillow pictures of one size."
     size = None
     for i, frame in enumerate(frames):
-        image = check_image(frame.detach().reshape(1, *frame.shape[-3:]).clamp(-1, 1)) if torch.is_tensor(frame) else as_image(frame)
+        if torch.is_tensor(frame): image = check_image(frame[None] if frame.ndim == 3 else frame, slack=.5)
+        else: image = as_image(frame)
         still = Image.fromarray(to_pixels(image))
         size = size or still.size
         if still.size != size: raise SinGANError("frame {} has {}×{} pixels, the first {}×{}; all must have one size".format(
@@ -227,16 +234,17 @@ def _stills(frames):
     if size is None: raise SinGANError("there are no frames to write; give at least one")
 
 def save_animation(
-    frames, # iterable of tensors (1, 3, H, W) in [-1, 1], or of pictures as `as_image` takes them; of one size
-    path:str|Path, # the suffix names the format: .gif .webp .mp4
+    # iterable of tensors (1, 3, H, W) in [-1, 1], or of pictures as `as_image` takes them; of one size; what a filter
+    # overshoots, by up to .5, is clipped
+    frames,
+    path:str|Path, # the suffix names the format: .gif .webp .mp4; ~ is the home folder
     fps:float=10, # frames a second
 ) -> Path: # where it was written
     ("Write an animation frame by frame, whole or not at all; it repeats for ever (MP4: as the player likes). "
      "Raises `SinGANError`, for the format and the place before the first frame is asked for.")
-    check_film(path, fps)
-    with atomic_write(path) as partial:
-        ANIMATIONS[Path(path).suffix.lower()][0](partial, _stills(frames), fps)
-    return Path(path)
+    check_film(path, fps); _check_frames(frames)
+    with atomic_write(path := as_path(path)) as partial: ANIMATIONS[path.suffix.lower()][0](partial, _stills(frames), fps)
+    return path
 
 # %% ../nbs/applications/14_animate.ipynb #2c9362fc
 class Film(Picture):

@@ -17,10 +17,10 @@ from .images import (SinGANError, atomic_write, bundled_images, images_grid, loa
                               save_image)
 from .losses import rmse
 from .metrics import evaluate, sifid
-from .models import SinGAN
+from .models import SinGAN, as_path
 from .pyramid import build_pyramid, schedule
 from .sampling import sample, sample_batches
-from .training import (Config, _tf32, pick_device, pick_precision, scale_trainer, train,
+from .training import (_tf32, as_config, own_modes, pick_device, pick_precision, scale_trainer, train,
                                 using_threads)
 from .engine import FastTrainer
 
@@ -57,12 +57,13 @@ def _measured(model, number, start_scale):
 # %% ../nbs/practice/27_bench.ipynb #c446aff4
 def quality_row(
     photograph:str, # name of a bundled one, or a path
-    config:Config,
+    config, # a Config, the name of a preset or a dict of fields
     number:int=50, # samples measured from each of start scales 0 and 1
     device:str="auto",
     run:Path|None=None, # folder of the training, which goes on from there; None keeps it in memory
 ): # dict of what was measured, and the images (1, 3, H, W) that show it
     "Train one model and measure it; the time is that of the training, of each scale since its last resume."
+    config = as_config(config, device)
     model = train(load_image(photograph), config, out=run, resume=run is not None, device=device)
     seconds = sum(model.record["seconds"])
     image, reconstruction = model.image, model.reconstruct().clamp(-1, 1)
@@ -75,24 +76,25 @@ def quality_row(
 
 # %% ../nbs/practice/27_bench.ipynb #dd71688e
 def open_results(
-    path:Path,
+    path:str|Path,
     machine:str, # where the measurements are made
 ) -> dict: # machine, torch, rows
     "A results file, or a new one. Raises `SinGANError` if it is damaged or was made on another machine."
-    if not path.exists(): return dict(format=1, machine=machine, torch=torch.__version__, rows=[])
+    if not (path := as_path(path)).exists(): return dict(format=1, machine=machine, torch=torch.__version__, rows=[])
     try:
         results = json.loads(path.read_text())
         before = results["machine"], [row["photograph"] for row in results["rows"]]
     except (ValueError, KeyError, TypeError):
-        raise SinGANError(f"{path} is no results file; give another --out") from None
+        raise SinGANError(f"{path} is no results file; give another file") from None
     if before[0] != machine:
         raise SinGANError(f"{path} was measured on {before[0]}, this is {machine}; "
-                          "give another --out, since times would not compare")
+                          "give another file, since times would not compare")
     return results
 
 # %% ../nbs/practice/27_bench.ipynb #5bf74019
 def measure_all(out, results, names, configs, number, device, runs=None, report=print):
     "Measure the combinations that the results do not hold yet, and write the file after each."
+    out, runs = as_path(out), runs and as_path(runs)
     for (preset, seed), config in configs.items():
         for name in names:
             key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, max_size=config.max_size, number=number)
@@ -127,18 +129,18 @@ def _synchronize(device):
 # %% ../nbs/practice/27_bench.ipynb #08bedd1e
 def pace(
     photograph:str, # name of a bundled one, or a path
-    config:Config,
+    config, # a Config, the name of a preset or a dict of fields
     device:str="auto",
     iterations:int=8, # timed at each scale, after some that warm up
     trainer=FastTrainer, # of a scale
 ) -> dict: # milliseconds of an iteration by scale, seconds of the whole training, peak memory in MB
     "How fast a training goes, from a few iterations of each scale."
-    device = pick_device(device)
+    device = pick_device(device); config = as_config(config, device)
     sizes = schedule((image := load_image(photograph)).shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
     reals = [real.to(device) for real in build_pyramid(image, sizes)]
     model, times = SinGAN(reals[-1]).to(device), []
     reset_peak(device)
-    with _tf32(pick_precision(config.precision, device) == "tf32"):                   # as `train` has it
+    with own_modes(device), _tf32(pick_precision(config.precision, device) == "tf32"):                   # as `train` has it
         for k, real in enumerate(reals):
             scale = scale_trainer(trainer, model, real, config)
             warm = 2*config.gp_every + 3 if getattr(scale, "replay", None) else config.gp_every
@@ -176,11 +178,12 @@ def sampling_pace(
 def bench_row(
     photograph:str, # name of a bundled one, or a path
     preset:str, # what it is called in the table
-    config:Config,
+    config, # a Config, the name of a preset or a dict of fields
     budget:float=300., # seconds; a training expected to take longer is not run
     device:str|torch.device="auto",
 ) -> dict:
     "Pace, and if the budget allows it, a whole training with its quality, and sampling from it."
+    config = as_config(config, device)
     config_json = {**asdict(config), "betas": list(config.betas)}
     row = dict(photograph=photograph, preset=preset, max_size=config.max_size, seed=config.seed, iters=config.iters,
                precision=pick_precision(config.precision, pick_device(device)), torch=torch.__version__,
@@ -198,6 +201,7 @@ def bench_row(
 # %% ../nbs/practice/27_bench.ipynb #ff315932
 def bench_all(out, results, names, configs, budget, device, report=print):
     "Measure what the results do not hold yet, and write the file after each."
+    out = as_path(out)
     key = lambda row: tuple(row[name] for name in ("photograph", "preset", "max_size", "seed", "iters"))
     done = {key(row) for row in results["rows"]}
     for preset, config in configs:

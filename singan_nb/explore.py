@@ -28,7 +28,7 @@ from .engine import FastTrainer
 from .harmonize import paste
 from .images import (MOST_UPLOADED, ImageError, Picture, SinGANError, as_image, atomic_write, images_grid,
                               load_image, open_picture, printable, resize, save_image, to_pixels, to_tensor)
-from .models import SinGAN, enlarge, pretrained_models, seeded, white_noise
+from .models import SinGAN, as_path, enlarge, pretrained_models, seeded, white_noise
 from .paint import PAINT_SHARE, paint_to_image, palette, recolour
 from .pyramid import build_pyramid, draw_windows, patch_box, receptive_field, schedule
 from .sampling import check_mask, in_tiles, inject_masked, sample, sample_noises, scale_at, soft_mask
@@ -179,7 +179,7 @@ def save_shown(
     suffix:str=".png", # of the picture, .gif for an animation
 ) -> Path: # the picture; the program lies beside it
     "Write a result, what it needs and the lines that make it again; nothing is overwritten."
-    folder = Path(folder)
+    folder = as_path(folder)
     stem = next(f"{name}_{i}" for i in range(1, 10**6) if not list(folder.glob(f"{name}_{i}[._]*")))
     picture = folder/f"{stem}{suffix}"
     if suffix == ".gif": save_animation(shown.result, picture, shown.fps)
@@ -1052,7 +1052,7 @@ class TrainingController(Controller, Callback):
     ):
         self.image, self.model, self.halt, self.asked = as_given(inputs, "image"), None, threading.Event(), ""
         self.temporary = tempfile.TemporaryDirectory(prefix="singan_") if out is None else None
-        self.out = self.folder = Path(out or Path(self.temporary.name)/"run")
+        self.out = self.folder = as_path(out or Path(self.temporary.name)/"run")
         before = read_config(self.folder)
         self.phase = "ready" if before is None else "paused"
         config = before or Config.preset("class", max_size=80, iters=200)

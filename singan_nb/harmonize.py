@@ -6,13 +6,15 @@
 __all__ = ['HARMONIZE_SHARE', 'bounds', 'paste', 'harmonize']
 
 # %% ../nbs/applications/12_harmonize.ipynb #7f5559c1
+import math
 from pathlib import Path
 
 import torch
 
+from .edit import check_shares
 from .images import SinGANError, as_image, resize
 from .models import SinGAN
-from .sampling import as_mask, as_model, inject_masked, scale_at
+from .sampling import as_mask, as_model, check_mask, check_number, inject_masked, scale_at
 
 # %% ../nbs/applications/12_harmonize.ipynb #969bd490
 def bounds(
@@ -31,9 +33,11 @@ def paste(
     at:tuple=(.5, .5), # (y, x) of the object's middle, as shares of the background
     height:float=.3, # of the object, as a share of the background's height
 ) -> tuple: # composite (1, 3, H, W), and its mask (1, 1, H, W), 1 on the object
-    "Put the object of one picture on another. Raises `SinGANError` if it does not lie inside."
+    "Put the object of one picture on another. Raises `SinGANError` if it does not lie inside, or the outline does not fit."
     background, picture, outline = as_image(background), as_image(picture), as_mask(outline)
+    check_shares("at", at, "y, x"); check_number("height", height, math.nextafter(0, 1), 1, "above 0 and at most 1")
     (tall, wide), (top, left, bottom, right) = background.shape[-2:], bounds(outline)
+    check_mask(outline, picture.shape[-2:], whole=True)
     size = max(1, round(height*tall)), max(1, round(height*tall*(right - left)/(bottom - top)))
     y, x = round(at[0]*tall - size[0]/2), round(at[1]*wide - size[1]/2)
     if min(y, x) < 0 or y + size[0] > tall or x + size[1] > wide:

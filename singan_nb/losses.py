@@ -9,6 +9,8 @@ __all__ = ['GAINS', 'reconstruction_loss', 'rmse', 'noise_amplitude', 'edge_stre
 import torch
 import torch.nn.functional as F
 
+from .images import SinGANError
+
 # %% ../nbs/lessons/05_losses.ipynb #2fd7d395
 def reconstruction_loss(
     reconstruction:torch.Tensor, # (1, 3, H, W), what the generator made of z*
@@ -21,7 +23,9 @@ def rmse(
     a:torch.Tensor, # image
     b:torch.Tensor, # image of the same shape
 ) -> float: # in units of the [-1, 1] interval
-    "Root mean squared error; half of it is the error on a scale of [0, 1]."
+    "Root mean squared error; half of it is the error on a scale of [0, 1]. Raises `SinGANError` for two shapes."
+    if a.shape != b.shape:
+        raise SinGANError(f"images of the shapes {tuple(a.shape)} and {tuple(b.shape)} cannot be compared; resize one of them")
     return F.mse_loss(a.float(), b.float()).sqrt().item()
 
 # %% ../nbs/lessons/05_losses.ipynb #3081aa43

@@ -22,9 +22,9 @@ from tqdm.auto import tqdm
 from .images import READ, SinGANError, _supported, atomic_write, load_image, printable
 from .losses import rmse
 from .metrics import sifid
-from .models import SinGAN
+from .models import SinGAN, as_path
 from .sampling import sample
-from .training import _RESERVED, Config, RunBusy, pick_device, progress_bar, read_config, train
+from .training import _RESERVED, Config, RunBusy, as_config, pick_device, progress_bar, read_config, train
 
 # %% ../nbs/practice/28_many.ipynb #f51eb212
 def picture_suffixes() -> list: # of str, like ".png"
@@ -61,7 +61,7 @@ def picture_files(
     "The picture files of some places. Warns of files that it leaves out; raises `SinGANError` for a place that has none."
     found = []
     for place in map(os.fspath, places):
-        path = Path(place).expanduser()
+        path = as_path(place)
         if path.is_dir(): here = _folder_pictures(path)
         elif path.exists() or not any(mark in place for mark in "*?["): here = [path]
         else: here = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if not file.is_dir())
@@ -327,7 +327,7 @@ def _dask(address, jobs):
         try: client = Client(address or local, timeout=20)
         except OSError as error:
             raise SinGANError(f"no Dask scheduler answers at {address} ({error}); "
-                              "start one with 'dask scheduler', or leave out --address") from None
+                              "start one with 'dask scheduler', or leave out the address") from None
         with client, parallel_config("dask", n_jobs=jobs): yield KilledWorker
     finally:
         if local: local.close()
@@ -387,7 +387,7 @@ def _jobs(backend, address, jobs, device):
         raise SinGANError(f"backend {backend!r} needs the package {package}, which is not installed: "
                           f"pip install {extra}")
     if address is not None and backend == "local":
-        raise SinGANError("--address is for a cluster; choose --backend dask or ray")
+        raise SinGANError("an address is for a cluster; choose the backend dask or ray")
     if jobs is not None and jobs < 1: raise SinGANError(f"jobs={jobs} is out of range; it must be at least 1")
     picked = pick_device(device)
     if jobs is not None: return jobs
@@ -399,7 +399,7 @@ def _jobs(backend, address, jobs, device):
 def train_many(
     places, # a folder, or a list of picture files, folders and patterns
     out:str|Path, # folder: a run for each picture, and summary.csv
-    config:Config|None=None, # hyperparameters of all; the paper's by default
+    config=None, # of all: a Config, the name of a preset or a dict of fields; the paper's by default
     device:str="auto", # "auto", "cpu", "cuda" (one GPU to a process), "mps"
     backend:str="local", # "local": processes on this machine; "dask" or "ray": a cluster
     address:str|None=None, # of the cluster; by default one is started on this machine
@@ -410,9 +410,9 @@ def train_many(
     ("One model for each picture; a failure is a row, and no reason to stop. Called again, it does what is left. "
      "Raises `SinGANError` for a place without pictures, and for a backend, device or number of jobs that is not there.")
     backend = "local" if backend == "loky" else backend
-    config, jobs = config or Config(), _jobs(backend, address, jobs, device)
+    config, jobs = Config() if config is None else as_config(config), _jobs(backend, address, jobs, device)
     files = run_names(picture_files([places] if isinstance(places, (str, Path)) else places))
-    out = Path(out).expanduser().resolve()
+    out = as_path(out).resolve()
     (out/".state").mkdir(parents=True, exist_ok=True)
     task = dict(config=config, device=device, session=uuid.uuid4().hex, save_every=save_every)
     tasks = [dict(picture=Path(os.path.abspath(file)), run=out/name, **task) for name, file in files.items()
@@ -467,12 +467,12 @@ def _cell(value):
     return f"'{text}" if text.lstrip()[:1] in tuple("=+-@＝＋－＠") else text
 
 def write_summary(
-    out:Path, # folder of the runs
+    out:str|Path, # folder of the runs
     names, # of the pictures, or a dict with them as keys and the files as values
     rows:dict|None=None, # row by name, where it is known; the others are read from the folder
 ) -> list: # of dict, a row for each, see FIELDS
     "Write summary.csv, and return its rows; a picture that was not reached is 'pending'."
-    known, rows = rows or {}, []
+    out, known, rows = as_path(out), rows or {}, []
     for name in names:
         row = known.get(name) or _read_state(_state_file(out, name)).get("row")
         if not isinstance(row, dict): row = dict(status="pending", picture=str(dict(names)[name]) if isinstance(names, dict) else "")

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from .images import SinGANError, check_image, resize, to_pixels
-from .models import seeded
+from .models import as_path, seeded
+from .sampling import as_whole
 
 # %% ../nbs/practice/20_measure.ipynb #3aeab184
 class MetricError(SinGANError):
@@ -32,6 +33,8 @@ def as_list(
     "Images one by one, each of them checked."
     if torch.is_tensor(fakes) and fakes.ndim != 4:
         raise MetricError(f"{what} must have the shape (N, 3, H, W), not {tuple(fakes.shape)}")
+    if not hasattr(fakes, "__iter__"):
+        raise MetricError(f"{what} must be a tensor (N, 3, H, W) or a list of images, not {type(fakes).__name__}")
     images = [image[None] for image in fakes] if torch.is_tensor(fakes) else list(fakes)
     if not images: raise MetricError(f"there are no {what} to measure; give at least one image")
     return [check_image(image).to(device) for image in images]
@@ -101,7 +104,7 @@ def read_stem(
 ) -> tuple: # of (kernel, bias) for five layers
     ("The stem of Inception-V3, batch normalization folded in. "
      "Raises `MetricError` for a file that does not hold it.")
-    path = INCEPTION if weights is None else _torchvision_file() if str(weights) == "torchvision" else Path(weights)
+    path = INCEPTION if weights is None else _torchvision_file() if str(weights) == "torchvision" else as_path(weights)
     if not path.is_file():
         raise MetricError(f"{path}: no such file; weights must be 'torchvision' "
                           "or a .safetensors or .pth file with an Inception-V3")
@@ -165,8 +168,8 @@ def sorted_distance(
 # %% ../nbs/practice/20_measure.ipynb #c96fa883
 def _directions(number, patch, seed):
     "Random unit vectors as kernels, (number, 3, patch, patch)."
-    return F.normalize(torch.randn(number, 3*patch**2, generator=seeded(seed, "directions"))).reshape(
-        number, 3, patch, patch)
+    drawn = torch.randn(number, 3*patch**2, generator=seeded(seed, "directions"), dtype=torch.float32)
+    return F.normalize(drawn).reshape(number, 3, patch, patch)
 
 @torch.no_grad()
 def _projections(image, directions, levels):
@@ -188,7 +191,7 @@ def swd(
 ) -> torch.Tensor: # (N,), double; less is closer, 0 for the photograph itself
     "Sliced Wasserstein distance of patches of each fake (Rabin et al. 2011; on pyramids, Karras et al. 2018)."
     for name, value in (("levels", levels), ("patch", patch), ("projections", projections)):
-        if value < 1: raise MetricError(f"{name}={value} is out of range; it must be at least 1")
+        if as_whole(name, value) < 1: raise MetricError(f"{name}={value} is out of range; it must be at least 1")
     images = as_list(fakes, check_image(real).device)
     _check_size([real, *images], patch, f"patches of {patch}×{patch}")
     directions = _directions(projections, patch, seed).to(real.device)

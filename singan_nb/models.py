@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CRITIC_BORDERS', 'RECONSTRUCTIONS', 'FORMAT_VERSION', 'PRETRAINED', 'LARGEST', 'conv_block', 'conv_stack',
            'init_weights', 'Generator', 'Critic', 'Scale', 'seeded', 'white_noise', 'ModelError', 'SinGAN', 'enlarge',
-           'enlarge_official', 'pretrained_models', 'model_path', 'load_pretrained', 'checksum', 'write_tensors',
-           'check_contents', 'read_tensors']
+           'enlarge_official', 'as_path', 'pretrained_models', 'model_path', 'load_pretrained', 'checksum',
+           'write_tensors', 'check_contents', 'read_tensors']
 
 # %% ../nbs/lessons/04_models.ipynb #e111231a
 import hashlib, json, operator, os, warnings
@@ -273,6 +273,7 @@ class SinGAN(nn.Module):
     ): # (1, 3, H, W), or a list of them from scale 0 up
         "What the reconstruction noise becomes: the photograph, as well as the model has learned it."
         self.check_scale(0)
+        if upto is not None and upto < 1: raise ModelError(f"upto={upto} scales give no image; it must be at least 1")
         sizes, images = self.sizes_for(size), []
         x = self.image.new_zeros(1, 3, *sizes[0])
         for scale, size in list(zip(self.scales, sizes))[:upto]:
@@ -293,10 +294,10 @@ class SinGAN(nn.Module):
         return self.scales[start_scale].enlarge(resize(below, sizes[start_scale - 1]), sizes[start_scale])
 
     def save(self,
-        path:str|Path, # ends in .safetensors
+        path:str|Path, # ends in .safetensors; ~ is the home folder
         half:bool=False, # 16 bits for each number: half the size, and no difference that one sees
     ) -> Path: # where it was written
-        "Write the model as one safetensors file, whole or not at all."
+        "Write the model as one safetensors file, whole or not at all. Raises `SinGANError` for another suffix."
         metadata = {"format": "singan_nb", "format_version": str(FORMAT_VERSION),
                     "about": json.dumps({**_description(self), "record": self.record})}
         short = lambda t: t.half() if half and t.is_floating_point() else t
@@ -306,9 +307,9 @@ class SinGAN(nn.Module):
     @classmethod
     def load(cls,
         path:str|Path, # a model file, the folder of a training run, or the name of a pretrained model
-        device="cpu",
+        device="cpu", # "cpu", "cuda", "cuda:1", "mps", or what `pick_device` finds
     ) -> "SinGAN": # in evaluation mode
-        "Read a model file; nothing in it is executed. Raises `ModelError` with one line if it is not one."
+        "Read a model file; nothing in it is executed. Raises `ModelError` with one line if it is not one, or for a device that is not there."
         file = model_path(path)
         metadata, tensors = _contents(file)
         if metadata.get("format") != "singan_nb":
@@ -324,11 +325,14 @@ class SinGAN(nn.Module):
         except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
             raise ModelError(f"{path} is damaged: its tensors and its description do not fit "
                              f"({str(error).splitlines()[0][:120]})") from None
-        return model.to(device)
+        try: return model.to(device)
+        except (RuntimeError, AssertionError, TypeError) as error:          # PyTorch's ways of saying so
+            raise ModelError(f"device {str(device)!r} cannot be used here ({str(error).splitlines()[0][:80]}); "
+                             "give 'cpu', or what pick_device() finds") from None
 
     @classmethod
     def from_pretrained(cls,
-        name:str, # of a bundled photograph
+        name:str|Path, # of a bundled photograph
         device="cpu",
     ): # SinGAN, in evaluation mode
         "The same as `load_pretrained`."
@@ -397,6 +401,15 @@ def enlarge_official(
                      zip(image.shape[-2:], size, reach))
     return (rows @ levels @ columns.T/127.5 - 1).clamp(-1, 1)
 
+# %% ../nbs/lessons/04_models.ipynb #a41c7d0d
+def as_path(
+    path:str|Path, # as a user gives it; ~ is the home folder
+) -> Path:
+    "A path. Raises `SinGANError` if it is none, or empty."
+    if not isinstance(path, (str, os.PathLike)): raise SinGANError(f"a path must be a str or Path, not {type(path).__name__}")
+    if not os.fspath(path): raise SinGANError("the path is empty; give the name of a file or folder")
+    return Path(os.path.expanduser(path))
+
 # %% ../nbs/lessons/04_models.ipynb #34f9201c
 PRETRAINED = Path(str(files("singan_nb")))/"pretrained"
 
@@ -409,22 +422,23 @@ def model_path(
 ) -> Path: # the model file
     ("Where the model lies; raises `ModelError` if nothing is there. A folder without a model does not hide "
      "the pretrained model of that name.")
-    given, path = str(path), Path(os.path.expanduser(path))                     # the text ./dunes is no name
+    given, path = str(path), as_path(path)                                      # the text ./dunes is no name
     file = path/"model.safetensors" if path.is_dir() else path
     if file.exists(): return file
     if given in pretrained_models(): return PRETRAINED/f"{given}.safetensors"
     if path.is_dir():
-        raise ModelError(f"{path} holds no model.safetensors: no scale of the training is finished yet")
+        why = "no scale of the training is finished yet" if (path/"config.json").exists() else "no training was begun there"
+        raise ModelError(f"{path} holds no model.safetensors: {why}")
     raise ModelError(f"{path}: no such model file or run directory, and no pretrained model of that name "
                      f"({', '.join(pretrained_models())})")
 
 # %% ../nbs/lessons/04_models.ipynb #2d465e14
 def load_pretrained(
-    name:str, # of a bundled photograph
+    name:str|Path, # of a bundled photograph
     device="cpu",
 ): # SinGAN, in evaluation mode
     "The model that comes with a bundled photograph; raises `ModelError` if there is none of that name."
-    if name in pretrained_models(): return SinGAN.load(PRETRAINED/f"{name}.safetensors", device)
+    if str(name) in pretrained_models(): return SinGAN.load(PRETRAINED/f"{name}.safetensors", device)
     raise ModelError(f"there is no pretrained model {str(name)!r}; there are {', '.join(pretrained_models())}")
 
 # %% ../nbs/lessons/04_models.ipynb #041e5627
@@ -445,8 +459,9 @@ def write_tensors(
     metadata:dict, # str to str; the checksum is added
     previous:str|Path|None=None, # where the file that is replaced is kept
 ) -> Path: # where it was written
-    "Write tensors as one safetensors file, whole or not at all."
-    path = Path(os.path.expanduser(path))
+    "Write tensors as one safetensors file, whole or not at all. Raises `SinGANError` for another suffix."
+    path = as_path(path)
+    if path.suffix != ".safetensors": raise SinGANError(f"{path} must end in .safetensors")
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     content = save(tensors, {**metadata, "checksum": checksum(tensors, metadata)})
     with atomic_write(path) as partial:
@@ -484,7 +499,7 @@ def read_tensors(
     device="cpu",
 ) -> tuple: # metadata (dict of str), tensors (dict by name)
     "Metadata and tensors of a safetensors file; raises `ModelError` if it is not whole, or damaged."
-    metadata, tensors = _contents(path := Path(os.path.expanduser(path)))
+    metadata, tensors = _contents(path := as_path(path))
     check_contents(path, metadata, tensors)
     return metadata, {name: t.to(device) for name, t in tensors.items()}
 

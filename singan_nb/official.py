@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from .images import ImageError, SinGANError, check_image
-from .models import Generator, ModelError, Scale, SinGAN
+from .models import Generator, ModelError, Scale, SinGAN, as_path
 from .sampling import check_finite
 
 # %% ../nbs/practice/26_official.ipynb #030612fe
@@ -67,8 +67,9 @@ def read_pickled_tensors(
     file:str|Path, # a .pth file
 ): # tensors, numbers, lists and dicts of them
     "Read a .pth file without running anything in it. Raises `OfficialError`."
+    file = as_path(file)
     try:
-        _check_content(Path(file))
+        _check_content(file)
         value = torch.load(file, map_location="cpu", weights_only=True)
         _check_tensors(value)
         return value
@@ -182,7 +183,7 @@ def import_official(
     folder:str|Path, # TrainedModels/NAME/scale_factor=... of the official code
 ) -> SinGAN: # in evaluation mode
     "A model that the official code trained; nothing in its files is run. Raises `OfficialError`, before anything is written."
-    folder = Path(folder)
+    folder = as_path(folder)
     _check_folder(folder)
     model = _put_together(folder)
     try:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from .images import SinGANError, atomic_write
-from .models import SinGAN
+from .models import SinGAN, as_path
 from .sampling import as_model, as_size, as_whole
 
 # %% ../nbs/practice/29_onnx.ipynb #199657bf
@@ -225,7 +225,7 @@ def check_onnx(
     tolerance:float=5e-4, # largest allowed difference, on the scale of [-1, 1]
 ) -> float: # largest difference found
     "Compare with PyTorch: every start scale, and two other sizes. Raises `ExportError` if they differ by more."
-    session, model = _session(str(path)), as_model(model)
+    session, model = _session(str(as_path(path))), as_model(model)
     return _check(path, lambda noises, start: run_onnx(session, noises, start), model, tolerance)
 
 # %% ../nbs/practice/29_onnx.ipynb #b242a18f
@@ -243,7 +243,8 @@ def export_onnx(
     tolerance:float=5e-4, # largest allowed difference from PyTorch, on the scale of [-1, 1]
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
     "Write a model as one ONNX graph, checked against PyTorch; the file appears when the check has passed."
-    if Path(path).suffix != ".onnx": raise ExportError(f"{path} must end in .onnx")
+    path = as_path(path)
+    if path.suffix != ".onnx": raise ExportError(f"{path} must end in .onnx")
     model = as_model(model)
     _check_exportable(model)
     model = copy.deepcopy(model).cpu()
@@ -288,7 +289,7 @@ def export_scales(
     tolerance:float=5e-4, # largest allowed difference from PyTorch, on the scale of [-1, 1]
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
     "Write a model as one ONNX graph for each scale, after checking them against PyTorch. Raises `ExportError`."
-    model = as_model(model)
+    model, folder = as_model(model), as_path(folder)
     _check_exportable(model)
     model = copy.deepcopy(model).cpu()
     made = [_scale_graph(model, k, half).SerializeToString() for k in range(len(model.scales))]
@@ -296,5 +297,5 @@ def export_scales(
     last = lambda noises, start: [*run_scales(sessions, noises, start)][-1].clamp(-1, 1)
     worst = _check(folder, last, _rounded(model) if half else model, tolerance)
     for k, content in enumerate(made):
-        with atomic_write(Path(folder)/f"scale_{k}.onnx") as partial: partial.write_bytes(content)
+        with atomic_write(folder/f"scale_{k}.onnx") as partial: partial.write_bytes(content)
     return worst

@@ -25,6 +25,7 @@ from scipy.sparse.linalg import splu
 from .engine import Frozen
 from .images import SinGANError, as_image, check_image, read_mask, resize
 from .models import ModelError, SinGAN, enlarge, seeded
+from .pyramid import check_size
 from .training import OutOfMemory, _is_out_of_memory
 
 # %% ../nbs/lessons/09_sampling.ipynb #9a51a002
@@ -82,7 +83,7 @@ def check_number(
 ):
     "Raise `SinGANError` unless value is a number in the range."
     if not isinstance(value, Real): raise SinGANError(f"{name}={value!r} must be a number, {right}")
-    if not low <= value <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
+    if not low <= float(value) <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
 
 
 # %% ../nbs/lessons/09_sampling.ipynb #d956e1ff
@@ -172,11 +173,8 @@ def as_size(
     size:tuple|None, # (H, W) in pixels, or None
 ) -> tuple|None: # the same as two ints
     "A size of the output. Raises `SinGANError` if it is none."
-    if size is None: return None
-    try: h, w = size
-    except (TypeError, ValueError):
-        raise SinGANError(f"size={size!r} must be two whole numbers, (height, width) in pixels") from None
-    return as_whole("height", h), as_whole("width", w)
+    if size is None: return None                                        # the photograph's
+    return check_size(size)
 
 def check_sampling(
     model:SinGAN,
@@ -331,6 +329,7 @@ def inject_everywhere(
 def check_mask(
     mask:torch.Tensor, # what should be a mask, (1, 1, H, W) in [0, 1]
     size:tuple, # (H, W) of the image that it belongs to
+    whole:bool=False, # may it cover the whole image?
 ) -> torch.Tensor: # (1, 1, H, W), 0 or 1
     "The mask with its values rounded. Raises `SinGANError` saying what is wrong with it."
     if mask.ndim != 4 or mask.shape[:2] != (1, 1) or not 0 <= mask.min() <= mask.max() <= 1:
@@ -341,7 +340,7 @@ def check_mask(
             *mask.shape[-2:], *size))
     mask = (mask > .5).float()
     if not mask.any(): raise SinGANError("the mask is empty; it must be white (1) where the image was changed")
-    if mask.all():
+    if mask.all() and not whole:
         raise SinGANError("the mask covers the whole image, so that nothing of the photograph would be left; "
                           "make it black (0) where nothing was changed, or use inject")
     return mask
@@ -367,19 +366,19 @@ def soft_mask(
 
 # %% ../nbs/lessons/09_sampling.ipynb #9a51e002
 def as_mask(
-    # a tensor or array (H, W) or (1, 1, H, W) of truth values, of 0 and 1, of 0 to 255 or of floats in [0, 1];
-    # or a picture as `load_mask` takes it
+    # a tensor or array (H, W) or (1, 1, H, W) of truth values, of 0 and 1, of floats in [0, 1], or of grey levels
+    # or labels as `load_mask` reads them; or a picture as `load_mask` takes it
     source,
 ) -> torch.Tensor: # (1, 1, H, W), float32 in [0, 1], without gradient
     "What marks a part of an image, as a mask tensor. Raises `SinGANError` if it marks nothing."
     if isinstance(source, np.ndarray) and source.ndim != 3 and source.dtype.kind in "biuf":
-        source = torch.as_tensor(np.ascontiguousarray(source))
+        source = torch.from_numpy(np.array(source, {"b": bool, "f": np.float32}.get(source.dtype.kind, np.int64)))
     if not torch.is_tensor(source): return load_mask(source)
-    mask = source.detach().float()
+    mask = source.detach()
     if mask.ndim == 2 or mask.ndim == 3 and len(mask) == 1: mask = mask.reshape(1, 1, *mask.shape[-2:])
     if not mask.numel(): raise SinGANError(f"a mask of the shape {tuple(source.shape)} has no pixels; see load_mask")
-    return mask/255 if not source.is_floating_point() and mask.max() > 1 else mask
-
+    levels = not mask.is_floating_point() and mask.shape[:2] == (1, 1) and mask.float().max() > 1
+    return load_mask(mask[0, 0].cpu().numpy()).to(mask.device) if levels else mask.float()
 
 # %% ../nbs/lessons/09_sampling.ipynb #6e89cc1b
 def membrane(

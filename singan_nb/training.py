@@ -27,7 +27,7 @@ from . import __version__
 from .engine import FastTrainer, window_size
 from .images import SinGANError, as_image, atomic_write, images_grid, load_image, save_image
 from .losses import tune_noise
-from .models import (CRITIC_BORDERS, RECONSTRUCTIONS, Critic, Generator, ModelError, SinGAN, read_tensors, seeded,
+from .models import (CRITIC_BORDERS, RECONSTRUCTIONS, Critic, Generator, ModelError, SinGAN, as_path, read_tensors, seeded,
                               write_tensors)
 from .pyramid import build_pyramid, schedule
 from .scale import ScaleTrainer
@@ -81,7 +81,7 @@ class Config:
         **overrides, # any field
     ):
         "The hyperparameters of a preset, with fields overridden by name; raises `ConfigError`."
-        if name not in PRESETS: raise ConfigError(f"preset {name!r} is unknown; it must be one of {', '.join(PRESETS)}")
+        if not isinstance(name, str) or name not in PRESETS: raise ConfigError(f"preset {name!r} is unknown; it must be one of {', '.join(PRESETS)}")
         return cls.of({**PRESETS[name], **overrides})
 
     @classmethod
@@ -89,6 +89,7 @@ class Config:
         fields:dict, # values by the fields' names
     ): # Config
         "A Config from a dict. Raises `ConfigError` for an unknown field, or a value that cannot work."
+        if not isinstance(fields, dict): raise ConfigError(f"fields must be a dict of hyperparameters, not {type(fields).__name__}")
         for name in fields:
             if name not in cls.__dataclass_fields__:
                 raise ConfigError(f"{name} is no hyperparameter; there are {', '.join(cls.__dataclass_fields__)}")
@@ -332,7 +333,7 @@ class TensorBoard(Callback):
         try: from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise SinGANError("TensorBoard is not installed; pip install 'singan_nb[tensorboard]'") from None
-        self.writer, self.every = SummaryWriter(str(folder)), every
+        self.writer, self.every = SummaryWriter(str(as_path(folder))), every
 
     def on_iteration(self, watch):
         if watch.iteration % self.every: return
@@ -385,7 +386,7 @@ def run_folder(
     folder:str|Path, # as a user gives it; ~ is the home folder
 ) -> Path:
     "Where a run lies. Raises `RunError` for a file, and on Windows for a name that no folder can have there."
-    folder = Path(os.path.expanduser(folder))
+    folder = as_path(folder)
     if folder.is_file(): raise RunError(f"{folder} is a file; give a folder for the run")
     for name in folder.parts[bool(folder.anchor):]:
         problem = _windows_problem(name) if _WINDOWS and name != ".." else None
@@ -512,7 +513,7 @@ class Run:
         ours = {".lock", ".owner", "image.png", "previews"} if resume else {".lock", ".owner"}
         if all(file.name in ours or file.name.endswith(".partial") for file in self.folder.iterdir()): return
         if resume: raise RunError(f"{self.folder} holds other files and no run to go on with; give a new folder")
-        raise RunError(f"{self.folder} is not empty; go on with it by resuming (--resume), or give a new folder")
+        raise RunError(f"{self.folder} is not empty; go on with resume=True, or give a new folder")
 
     def _check_same(self, before, config, image):
         "A run goes on with the photograph and the configuration that it was begun with."
@@ -769,7 +770,7 @@ def train(
     out:str|Path|None=None, # run directory; None keeps the model in memory only
     resume:bool=False, # go on with what the run directory holds
     device:str|torch.device="auto", # "auto", "cpu", "cuda", "mps"
-    callbacks=(), # of `Callback`, or of anything with one of its methods
+    callbacks=(), # one `Callback` or a list of them, or of anything with one of its methods
     progress:bool=True, # say what it will take, and show a progress bar
     save_every:float=30., # seconds between checkpoints
     trainer=FastTrainer, # of a scale; `ScaleTrainer` is the readable one
@@ -781,7 +782,7 @@ def train(
     trains in the folder, `Diverged` or `OutOfMemory` if the training fails, and `Interrupted` on Ctrl-C. What a run
     directory holds can be gone on with after each of the last three.
     """
-    device = pick_device(device)
+    device, callbacks = pick_device(device), _as_callbacks(callbacks)
     with own_modes(device):
         image, config = as_image(image).clone(), as_config(config, device)
         sizes = schedule(image.shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
@@ -926,6 +927,16 @@ def plan_training(
 def _tell(callbacks, event, watch):
     "Call the method of that name of each callback that has one."
     for callback in callbacks: getattr(callback, event, lambda watch: None)(watch)
+
+def _as_callbacks(callbacks):
+    "A list of callbacks from a list, a single one or None. Raises `SinGANError` for what would never be called."
+    events = [name for name in vars(Callback) if name.startswith("on_")]
+    callbacks = [] if callbacks is None else list(callbacks) if hasattr(callbacks, "__iter__") else [callbacks]
+    for each in callbacks:
+        if isinstance(each, type): raise SinGANError(f"{each.__name__} is a class; give {each.__name__}() as callback")
+        if not any(hasattr(each, event) for event in events):
+            raise SinGANError(f"the callback {each!r} has none of the methods {', '.join(events)}")
+    return callbacks
 
 # %% ../nbs/lessons/08_training.ipynb #b05ebfae
 def _train_scale(watch, run, callbacks, save_every):

@@ -165,12 +165,12 @@ def test_an_unfinished_model_is_refused():
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_frames_in_every_form(model, tmp_path, suffix):
-    "Pillow pictures, arrays and tensors of any float type are the same film; what lies outside [-1, 1] is clipped."
+    "Pillow pictures, arrays and tensors of any float type are the same film; what a filter overshoots is clipped."
     frames = list(animate(model, frames=3))
     forms = [[to_pixels(x) for x in frames], [Image.fromarray(to_pixels(x)) for x in frames], [x.double() for x in frames], torch.cat(frames), (x for x in frames), [x.clone().requires_grad_() for x in frames]]
     expected = save_animation(frames, tmp_path/f"film{suffix}").read_bytes()
     for form in forms: assert save_animation(form, tmp_path/f"other{suffix}").read_bytes() == expected
-    assert save_animation([frames[0]*0 + 3], tmp_path/f"other{suffix}").read_bytes() == save_animation([frames[0]*0 + 1], tmp_path/f"film{suffix}").read_bytes()
+    assert save_animation([frames[0]*0 + 1.4], tmp_path/f"other{suffix}").read_bytes() == save_animation([frames[0]*0 + 1], tmp_path/f"film{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
@@ -178,6 +178,21 @@ def test_frames_in_every_form(model, tmp_path, suffix):
 def test_frames_that_cannot_be_written_leave_no_file(tmp_path, suffix, frames, words):
     with pytest.raises(SinGANError, match=words): save_animation(frames, tmp_path/f"film{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+WRONG_FILMS = {"one array": np.zeros((9, 9, 3), np.uint8), "one tensor": torch.zeros(3, 9, 9), "a number": 3, "nothing": None, "a name": "dunes", "grey levels": [torch.rand(1, 3, 9, 9)*255],
+               "two in one": [torch.zeros(2, 3, 9, 9)], "whole numbers": torch.zeros(2, 3, 9, 9, dtype=torch.uint8)}
+
+
+@pytest.mark.parametrize("name", WRONG_FILMS)
+def test_one_picture_is_no_film_and_grey_levels_are_no_picture(tmp_path, name):
+    with pytest.raises(SinGANError, match="frames must be several|must lie in|must have the shape|must hold floats") as refused: save_animation(WRONG_FILMS[name], tmp_path/"film.gif")
+    assert "\n" not in str(refused.value) and not list(tmp_path.iterdir())
+
+
+def test_an_array_of_pictures_is_a_film(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 9, 11, 3), dtype=np.uint8)
+    with Image.open(save_animation(pixels, tmp_path/"film.gif")) as film: assert film.n_frames == 4 and film.size == (11, 9)
 
 
 @pytest.mark.parametrize("wrong, words", [(dict(alpha="a"), "alpha='a' must be a number"), (dict(beta=None), "beta=None must be a number"), (dict(frames=2.5), "whole number"), (dict(start_scale=.5), "whole number"), (dict(size=3), "two whole numbers")])
@@ -188,5 +203,5 @@ def test_what_is_no_number_is_refused_before_the_first_frame(model, wrong, words
 def test_the_format_is_checked_before_the_first_frame(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     def never(): raise AssertionError("a frame was asked for"); yield
-    for name, fps, words in (("film.mp4", 10, r"pip install 'singan_nb\[video\]'"), ("film.avi", 10, "suffix"), ("film.gif", 1000, "fps=1000"), ("film.gif", "fast", "fps=fast")):
+    for name, fps, words in (("film.mp4", 10, r"pip install 'singan_nb\[video\]'"), ("film.avi", 10, "suffix"), ("film.gif", 1000, "fps=1000"), ("film.gif", "fast", "fps='fast' must be a number")):
         with pytest.raises(SinGANError, match=words): save_animation(never(), tmp_path/name, fps)

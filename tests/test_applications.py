@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from singan_nb.all import (EDIT_SHARE, HARMONIZE_SHARE, PAINT_SHARE, RETARGET_SHARE, ModelError, SinGAN, SinGANError, animate, as_mask, copy_part, edit, enlarge_by_passes, harmonize, inject, inject_everywhere,
-                           inject_masked, load_image, load_mask, membrane, move_part, paint_to_image, palette, paste, plan_enlargement, recolour, retarget, save_image, scale_at, soft_mask, to_pixels)
+                           inject_masked, load_image, load_mask, membrane, move_part, paint_to_image, palette, paste, plan_enlargement, recolour, region, resize, retarget, save_image, scale_at, soft_mask, to_pixels)
 from singan_nb.cli import run_command
 
 
@@ -170,9 +170,50 @@ def test_pasting(dunes, model):
     outline = torch.zeros_like(dunes[:, :1]); outline[..., 40:90, 100:140] = 1
     composite, mask = paste(model.image, dunes, outline, (.5, .5), .5)
     assert mask.sum() == 15*12 and torch.equal(composite[(mask == 0).expand_as(composite)], model.image[(mask == 0).expand_as(composite)])
-    for wrong, words in ((dict(height=2), "does not lie"), (dict(at=(.1, .5), height=.5), "does not lie")):
+    for wrong, words in ((dict(height=2), "height=2 is out of range"), (dict(at=(.1, .5), height=.5), "does not lie")):
         with pytest.raises(SinGANError, match=words): paste(model.image, dunes, outline, **wrong)
     with pytest.raises(SinGANError, match="empty"): paste(model.image, dunes, outline*0)
+
+
+def one_line(call, *words):
+    "A call is refused in one line that holds the words."
+    with pytest.raises(SinGANError) as refused: call()
+    assert all(word in str(refused.value) for word in words) and "\n" not in str(refused.value), refused.value
+
+
+@pytest.mark.parametrize("wrong", [(.1, .1, .5), (.1,)*5, (), None, .5, "abcd", ("0", "0", "1", "1"), (float("nan"), 0, .5, .5), (0, 0, float("inf"), .5), (None,)*4])
+def test_boxes_that_are_none(dunes, wrong):
+    for call in (lambda: region(dunes, wrong), lambda: copy_part(dunes, wrong, (0, 0)), lambda: move_part(dunes, wrong, (0, 0), (0, 0))): one_line(call, f"box={wrong!r} must be (top, left, height, width)", "shares")
+
+
+@pytest.mark.parametrize("wrong", [(.1,), (.1, .1, .1), (), None, .5, "ab", ("0", "1"), (float("nan"), 0), (0, float("inf")), (None, None)])
+def test_places_that_are_none(dunes, wrong):
+    box = (0, 0, .5, .5)
+    for call in (lambda: copy_part(dunes, box, wrong), lambda: move_part(dunes, box, wrong, (0, 0))): one_line(call, f"to={wrong!r} must be (top, left)", "shares")
+    one_line(lambda: move_part(dunes, box, (0, 0), wrong), f"fill={wrong!r} must be (top, left)")
+    one_line(lambda: paste(dunes, dunes, dunes[:, :1]*0 + 1, wrong, .5), f"at={wrong!r} must be (y, x)")
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 0), (.5, .5, 0, .2), (.5, .5, .2, -.1), (0, 0, .5, 1.2), (-.1, 0, .5, .5)])
+def test_boxes_without_pixels_or_outside(dunes, box):
+    for call in (lambda: region(dunes, box), lambda: copy_part(dunes, box, (0, 0)), lambda: move_part(dunes, box, (0, 0), (0, 0))): one_line(call, "does not lie in the image")
+
+
+def test_a_box_that_ends_at_the_border_is_in_the_image():
+    "Top and height may both be rounded up: the part is moved by a pixel, and keeps its size."
+    for side in range(1, 40):
+        for share in np.linspace(.01, .99, 33):
+            rows, columns = region(torch.zeros(1, 3, side, 2*side), (share, 1 - share, 1 - share, share))
+            assert rows.stop <= side and columns.stop <= 2*side and rows.stop - rows.start == max(1, round((1 - share)*side)) and abs(rows.start - share*side) <= 1
+    assert region(torch.zeros(1, 3, 5, 5), (.3, 0, .7, 1)) == (slice(1, 5), slice(0, 5))
+
+
+def test_the_outline_has_the_size_of_its_picture(dunes, model):
+    "Another size would cut out another place; the whole picture may be pasted."
+    outline = torch.zeros_like(dunes[:, :1]); outline[..., 40:90, 100:140] = 1
+    for wrong in (outline[..., :-1], torch.nn.functional.pad(outline, (0, 9, 0, 9)), np.ones((7, 9))): one_line(lambda wrong=wrong: paste(model.image, dunes, wrong), "must be of one size", "188×300")
+    for wrong in (0, -1, 1.01, float("nan"), None, "a"): one_line(lambda wrong=wrong: paste(model.image, dunes, outline, height=wrong), f"height={wrong!r}", "above 0 and at most 1")
+    assert torch.equal(paste(model.image, dunes, outline*0 + 1, height=1)[0], resize(dunes, model.sizes[-1]).clamp(-1, 1))
 
 
 def test_palette_is_found_again():
@@ -197,6 +238,9 @@ def test_painting_with_quantized_training(model, dunes):
     assert torch.equal(painted, paint_to_image(model, dunes, 1, quantize=True, iters=3, seed=2, n=2))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()) and not any(p.requires_grad for p in model.parameters())
     assert not torch.equal(painted, paint_to_image(model, dunes, 1, seed=2, n=2))
+    before = torch.get_rng_state()
+    paint_to_image(model, dunes, 1, quantize=True, iters=1)
+    assert torch.equal(torch.get_rng_state(), before)                              # the program's own random numbers stay its own
     assert paint_to_image(model, dunes, 1, quantize=True, iters=2, size=(33, 100)).shape[-2:] == (33, 100)
 
 
@@ -306,6 +350,30 @@ def test_masks_in_every_form(model, forms, name):
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.filterwarnings("ignore:as a mask")
+def test_labels_are_the_same_mask_in_every_form():
+    "Labels in an array, a tensor or a picture: what is not 0 is marked, whatever its number; grey levels of any depth are divided by white."
+    labels = np.zeros((20, 30), np.uint8); labels[5:9, 5:9] = 1; labels[10:12, 20:26] = 1
+    expected = torch.from_numpy(labels)[None, None].float()
+    for scale in (1, 2, 7):
+        for dtype in (np.uint8, np.int64, ">u2", np.int16, "<i4"):
+            made = (labels*scale).astype(dtype)
+            for form in (made, made[None, None], torch.from_numpy(made.astype(made.dtype.newbyteorder("="))), made[..., None]): assert torch.equal(as_mask(form), expected), (scale, dtype)
+    two = labels.copy(); two[10:12] *= 2
+    assert torch.equal(as_mask(two), expected) and torch.equal(as_mask(torch.from_numpy(two)), expected)
+    for dtype, white in ((np.uint8, 255), (np.uint16, 65535), (">u2", 65535), (np.int64, 255)): assert torch.equal(as_mask(labels.astype(dtype)*np.array(white, dtype)), expected)
+
+
+def test_masks_of_foreign_bytes_and_of_read_only_memory(recwarn):
+    truth = np.arange(600).reshape(20, 30) % 7 == 0
+    expected = torch.from_numpy(truth)[None, None].float()
+    for form in (truth.astype(">f4"), truth.astype(">f8"), truth.astype("<f2"), truth.astype(">i4"), truth.T.copy().T):
+        form.flags.writeable = False
+        assert torch.equal(as_mask(form), expected) and as_mask(form).dtype == torch.float32
+    assert not recwarn
+
+
+@pytest.mark.filterwarnings("ignore:as a mask")
 def test_a_mask_from_labels_and_levels():
     levels = np.array([[0, 51], [255, 102]], np.uint8)
     assert torch.equal(as_mask(levels), torch.tensor([[[[0, .2], [1, .4]]]])) and torch.equal(as_mask(levels//255), torch.tensor([[[[0, 0], [1., 0]]]]))

@@ -57,6 +57,12 @@ def test_the_pace_of_the_readable_trainer():
     assert len(pace("dunes", Config.preset("class", max_size=48), "cpu", 1, trainer=ScaleTrainer)["milliseconds"]) == 2
 
 
+def test_the_pace_leaves_the_program_s_modes_and_random_numbers_and_takes_any_configuration():
+    before = torch.get_rng_state()
+    with torch.inference_mode(): found = pace("dunes", dict(max_size=48, width=8), "cpu", 1)
+    assert torch.equal(torch.get_rng_state(), before) and len(found["milliseconds"]) == 2
+
+
 def test_peak_memory_sees_an_allocation():
     "In a process of its own: one that has trained keeps freed memory, and takes 400 MB from there."
     code = ("import torch; from singan_nb.bench import peak_memory, reset_peak; cpu = torch.device('cpu')\n"

@@ -189,7 +189,7 @@ def test_quality_keeps_what_was_measured_before_a_failure(results, tmp_path, mon
 
 @pytest.mark.parametrize("arguments, says", [
     ("--out r.txt", ".json"), ("--out r.json --seeds one", "'one'"), ("--out r.json --presets best", "best"), ("--out r.json --photographs dunes,nowhere", "nowhere"),
-    ("--out r.json -n 1", "too few"), ("--out damaged.json", "no results file"), ("--out elsewhere.json", "another --out"),
+    ("--out r.json -n 1", "too few"), ("--out damaged.json", "no results file"), ("--out elsewhere.json", "another file"),
 ])
 def test_quality_refuses_before_it_trains(tmp_path, capsys, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)

@@ -21,9 +21,11 @@ from safetensors.torch import load_file
 
 import singan_nb.images
 import singan_nb.training
-from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, OutOfMemory, RunBusy, RunError, SinGAN, SinGANError, load_image,
-                           locked, read_config, read_log, read_tensors, run_folder, step_memory, train, training_command, write_tensors)
+from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, OutOfMemory, RunBusy, RunError, SinGAN, SinGANError, check_onnx,
+                           export_onnx, export_scales, load_image, locked, read_config, read_log, read_tensors, run_folder, save_animation,
+                           step_memory, train, train_many, training_command, write_summary, write_tensors)
 from singan_nb.cli import run_command
+from singan_nb.explore import Shown, save_shown
 from singan_nb.training import Run
 
 OPTIONS = ["--preset", "class", "--max-size", "48", "--device", "cpu"]
@@ -385,6 +387,14 @@ def test_names_that_any_system_has(tmp_path, dunes, tiny, monkeypatch):
     assert run_folder("~/CON") == tmp_path/"CON" and run_folder("~no such user/x") == Path("~no such user/x")
     train(dunes, replace(tiny, iters=1), "~/run", progress=False)
     assert len(SinGAN.load("~/run").scales) == 3 and len(read_log("~/run")) == 3 and read_config("~/run").iters == 1
+    monkeypatch.chdir(tmp_path)
+    model = SinGAN.load("~/run")
+    save_animation([dunes], "~/film.gif"); model.save("~/model.safetensors"); export_onnx(model, "~/model.onnx"); export_scales(model, "~/scales"); check_onnx("~/model.onnx", model)
+    save_shown(Shown(dunes, None, "", ""), "~/shown", "a")
+    rows = train_many("~/run/image.png", "~/many", dict(vars(tiny), iters=1), jobs=1, progress=False)
+    write_summary("~/many", ["image"])
+    assert [row["status"] for row in rows] == ["trained"] and not (tmp_path/"~").exists()
+    assert {"film.gif", "model.safetensors", "model.onnx", "scales", "shown", "many"} <= {file.name for file in tmp_path.iterdir()}
     strange = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
     try: os.mkdir(strange)
     except (OSError, ValueError): pytest.skip("this system has no such names")

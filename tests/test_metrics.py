@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from singan_nb import metrics
+from singan_nb.all import apparent_stretch, edge_distance, layout_error, movement, rmse, sharpness
 from singan_nb.images import ImageError, SinGANError, bundled_images, load_image, resize, to_pixels
 from singan_nb.metrics import MetricError, diversity, evaluate, frame, frechet_distance, psnr, read_stem, rmse_255, sifid, ssim, stem_features, swd
 
@@ -306,3 +307,35 @@ def test_measures_work_where_there_are_no_64_bits():
     assert torch.equal(frame(there, others), frame(real, fakes)) and diversity(there, others) == diversity(real, fakes)
     assert rmse_255(there, others[0]) == rmse_255(real, fakes[0]) and ssim(there, others[0]) == ssim(real, fakes[0])
     assert torch.equal(evaluate(there, others)["sifid"], evaluate(real, fakes)["sifid"])
+
+
+def every_measure(real, fakes):
+    "All measures of the library, as numbers."
+    other = fakes[:1]
+    small = {name: measure(real, fakes).tolist() for name, measure in dict(sifid=sifid, swd=swd, frame=frame).items()}
+    pair = {measure.__name__: measure(real, other) for measure in (rmse, rmse_255, psnr, ssim, edge_distance)}
+    whole = {name: value.tolist() if torch.is_tensor(value) else value for name, value in evaluate(real, fakes).items() if name != "real"}
+    return small | pair | whole | dict(wide=sifid(real, fakes, 192).tolist(), diversity=diversity(real, fakes), layout=layout_error(fakes, real, (9, 9)), stretch=apparent_stretch(other, real),
+                                       sharpness=sharpness(other), movement=movement(list(fakes[:, None])))
+
+
+def test_the_default_type_of_numbers_does_not_matter():
+    real, fakes = noise_image(0, (40, 44)), torch.cat([noise_image(seed, (40, 44)) for seed in (1, 2, 3)])
+    expected = every_measure(real, fakes)
+    torch.set_default_dtype(torch.float64)
+    try: assert every_measure(real, fakes) == expected
+    finally: torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("measure", [sifid, swd, diversity, frame, evaluate])
+def test_what_are_no_fakes_is_one_line(measure):
+    for wrong in (None, 3, 2.5):
+        with pytest.raises(MetricError, match="fakes must be a tensor .* or a list of images, not"): measure(PHOTOGRAPHS["dunes"], wrong)
+
+
+def test_numbers_and_sizes_that_cannot_be_measured():
+    real = noise_image(0)
+    for wrong in (dict(levels="2"), dict(patch=2.5), dict(projections=None)):
+        with pytest.raises(SinGANError, match=f"{next(iter(wrong))}=.* must be a whole number"): swd(real, real, **wrong)
+    for other in (real[..., 1:], torch.cat([real, real]), real[..., :1, :1]):
+        with pytest.raises(SinGANError, match="cannot be compared"): rmse(real, other)

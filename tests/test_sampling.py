@@ -7,14 +7,15 @@ import re
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from singan_nb import sampling
-from singan_nb.all import (ModelError, OutOfMemory, SinGAN, SinGANError, animate, edit, enlarge_by_passes, harmonize, in_tiles, inject, inject_everywhere, load_image, model_path, page_sample, paint_to_image,
-                           plan_enlargement, read_tensors, retarget, sample, sample_batches, sample_noises, sampling_memory)
+from singan_nb.all import (ModelError, OutOfMemory, SinGAN, SinGANError, animate, edit, enlarge_by_passes, export_onnx, harmonize, import_official, in_tiles, inject, inject_everywhere, load_image, model_path, open_results, page_sample,
+                           paint_to_image, plan_enlargement, read_log, read_tensors, retarget, sample, sample_batches, sample_noises, sampling_memory, save_animation, train, train_many)
 
 
 def test_a_sample_depends_on_seed_and_number_alone(model):
@@ -98,7 +99,38 @@ def test_model_files(model, tmp_path):
         with pytest.raises(ModelError, match=words): SinGAN.load(file)
     with pytest.raises(ModelError, match="no such"): SinGAN.load(tmp_path/"nothing")
     (tmp_path/"empty").mkdir()
-    with pytest.raises(ModelError, match="no scale"): SinGAN.load(tmp_path/"empty")
+    with pytest.raises(ModelError, match="empty holds no model.safetensors: no training was begun there"): SinGAN.load(tmp_path/"empty")
+    (tmp_path/"empty"/"config.json").touch()
+    with pytest.raises(ModelError, match="no scale of the training is finished yet"): SinGAN.load(tmp_path/"empty")
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"m.safetensors", ""])
+def test_what_is_no_path_is_one_line(model, dunes, wrong):
+    calls = [lambda: SinGAN.load(wrong), lambda: model.save(wrong), lambda: read_log(wrong), lambda: save_animation([dunes], wrong), lambda: export_onnx(model, wrong), lambda: import_official(wrong),
+             lambda: read_tensors(wrong), lambda: train_many("dunes", wrong), lambda: open_results(wrong, "here")]
+    if wrong is not None: calls.append(lambda: train(dunes, "class", wrong, progress=False))
+    for call in calls:
+        with pytest.raises(SinGANError, match="the path is empty" if wrong == "" else "a path must be a str or Path, not"): call()
+
+
+def test_a_model_is_written_as_what_it_is(model, tmp_path):
+    for name in ("m.png", "m", "m.safetensors.gz"):
+        with pytest.raises(SinGANError, match=f"{name} must end in .safetensors"): model.save(tmp_path/name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pretrained_model_by_any_name_and_devices_that_are_not_there():
+    assert torch.equal(SinGAN.from_pretrained(Path("dunes")).image, SinGAN.load(Path("dunes")).image)
+    with pytest.raises(ModelError, match="no pretrained model 'None'; there are"): SinGAN.from_pretrained(None)
+    for device in ("auto", "foo", "cuda:99", "cpu:x"):
+        with pytest.raises(ModelError, match=f"device '{device}' cannot be used here .*; give 'cpu', or what pick_device") as refused: SinGAN.load("dunes", device)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_reconstruction_of_no_scale(model):
+    for wrong in (0, -1):
+        with pytest.raises(ModelError, match=f"upto={wrong} scales give no image"): model.reconstruct(upto=wrong)
+    assert model.reconstruct(upto=1).shape[-2:] == model.sizes[0]
 
 
 def test_reading_a_model_again_and_again_keeps_nothing():

@@ -47,6 +47,27 @@ def test_options_of_the_passes(model):
     assert sharpness(last(strength=0)) < sharpness(last(strength=1))
 
 
+@pytest.mark.parametrize("strength", [float("nan"), 9, -.1, "a", None])
+def test_a_strength_that_cannot_be_is_no_fault_of_the_model(model, strength):
+    with pytest.raises(SinGANError, match="strength=.* at least 0 and at most 1"): next(enlarge_by_passes(model, model.image, plan_enlargement(model.sizes[-1], 2), strength=strength))
+    with pytest.raises(SinGANError, match="strength=.* at least 0 and at most 1"): super_resolve(model.image, 2, strength=strength)
+
+
+def test_a_configuration_by_name_or_as_a_dict(dunes):
+    plan, small = plan_enlargement((30, 48), 2), resize(dunes, (30, 48)).clamp(-1, 1)
+    assert superres_config((30, 48), plan, "class") == superres_config((30, 48), plan, Config.preset("class"))
+    assert superres_config((30, 48), plan, dict(iters=3)) == superres_config((30, 48), plan, Config(iters=3)) and superres_config((30, 48), plan) == superres_config((30, 48), plan, Config())
+    given = dict(width=8, iters=2, precision="fp32")
+    assert torch.equal(super_resolve(small, 1.5, given, device="cpu", progress=False), super_resolve(small, 1.5, Config(**given), device="cpu", progress=False))
+    with pytest.raises(SinGANError, match="preset 'slow' is unknown"): super_resolve(small, 1.5, "slow")
+
+
+@pytest.mark.parametrize("size", [None, 3, "ab", (float("nan"), 30), (30.5, 40), (30, 40, 3)])
+def test_a_size_that_is_none(size):
+    for plan in (plan_enlargement, plan_official):
+        with pytest.raises(SinGANError, match="must be two whole numbers"): plan(size)
+
+
 def test_sharpness_knows_blur(dunes):
     blurred = resize(resize(dunes, (47, 75)), dunes.shape[-2:])
     assert sharpness(blurred) < .6*sharpness(dunes) and sharpness(dunes*0) == 0

@@ -21,6 +21,7 @@ import singan_nb.training
 from singan_nb.all import (PHOTOGRAPHS, Callback, Config, ConfigError, DeviceError, ImageError, Interrupted, RunError, SinGAN, SinGANError,
                            TensorBoard, as_config, default_preset, load_image, pick_device, plan_training, read_log, rmse, scale_costs,
                            schedule, seeded, train, white_noise)
+from singan_nb.cli import run_command
 from singan_nb.scale import ScaleTrainer
 
 
@@ -342,3 +343,39 @@ def test_the_gpu_of_a_mac_needs_a_pytorch_that_resizes_there(monkeypatch, versio
     if not here or picked == "cpu":
         with pytest.raises(DeviceError, match="2.8 or newer" if here else "not there"): pick_device("mps")
     else: assert pick_device("mps").type == "mps"
+
+
+@pytest.mark.parametrize("size", [None, 3, "ab", (float("nan"), 30), (30.5, 40), (30, 40, 3), (0, 30), (-30, 40)])
+def test_a_size_that_gives_no_pyramid(size):
+    for call in (schedule, plan_training):
+        with pytest.raises(SinGANError, match="must be two whole numbers|at least 1 × 1 pixels"): call(size)
+    assert schedule(np.array([100, 150])) == schedule(torch.Size([100, 150])) == schedule((100, 150))
+
+
+def test_callbacks_in_every_form(dunes, brief):
+    "One alone, none, and a generator of them; a class and what has no method are refused before the training."
+    heard = []
+    class Hear(Callback):
+        def on_end(self, watch): heard.append(self)
+    one = Hear()
+    for given in (one, [one], (each for each in (one,)), None): train(dunes, brief, callbacks=given, progress=False)
+    assert heard == [one]*3
+    for wrong, words in ((Hear, "Hear is a class; give Hear.. as callback"), ([Hear], "Hear is a class"), ("bar", "none of the methods on_scale_begin"), (3, "none of the methods"), ([one, None], "none of the methods")):
+        with pytest.raises(SinGANError, match=words) as refused: train(dunes, brief, callbacks=wrong, progress=False)
+        assert "\n" not in str(refused.value)
+    assert len(heard) == 3
+
+
+def test_what_holds_no_configuration_is_one_line():
+    for wrong in (["class"], None, 3, {}):
+        with pytest.raises(ConfigError, match="is unknown; it must be one of paper, fast"): Config.preset(wrong)
+    for wrong in (None, 3, "class", [("iters", 3)]):
+        with pytest.raises(ConfigError, match="fields must be a dict of hyperparameters"): Config.of(wrong)
+
+
+def test_a_second_training_in_a_folder_is_told_how_to_go_on(tmp_path, dunes, brief, capsys):
+    "In the words of Python, and on the command line in those of options."
+    train(dunes, brief, tmp_path/"run", progress=False)
+    with pytest.raises(RunError, match="run is not empty; go on with resume=True, or give a new folder"): train(dunes, brief, tmp_path/"run", progress=False)
+    assert run_command(["train", "dunes", "--out", str(tmp_path/"run"), "--preset", "class"]) == 2
+    assert "run is not empty; go on with --resume, or give a new folder" in capsys.readouterr().err

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from .edit import check_shares
 from .images import SinGANError, as_image, resize
 from .models import SinGAN
-from .sampling import as_mask, as_model, check_mask, check_number, inject_masked, scale_at
+from .sampling import (as_mask, as_model, check_mask, check_number, check_shares, inject_masked,
+                                scale_at)
 
 # %% ../nbs/applications/12_harmonize.ipynb #969bd490
 def bounds(

@@ -104,6 +104,11 @@ def _check_out(value):
 
 def _out(help, *names): return typer.Option(*names, help=help, callback=_check_out)
 
+def _check_amount(value):
+    "Refuse what is no amount: below 0, or not a number."
+    if not value >= 0: raise typer.BadParameter(f"{value} is out of range; it must be at least 0")
+    return value
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Seed = Annotated[int, typer.Option(help="Seed of the noise.")]
 Model = Annotated[str, typer.Argument(help="A model file, a run folder, or the name of a bundled photograph.")]
@@ -121,8 +126,9 @@ Anyway = Annotated[bool, typer.Option("--yes", help="Begin even if the memory ma
 
 # %% ../nbs/practice/22_scripts.ipynb #cli00007
 @app.callback(invoke_without_command=True)
-def _version(version:bool = typer.Option(False, "--version", help="Print the version."), quiet:Quiet = None):
+def _version(ctx:typer.Context, version:bool = typer.Option(False, "--version", help="Print the version."), quiet:Quiet = None):
     if version: print(singan_nb.__version__); raise typer.Exit()
+    if ctx.invoked_subcommand is None: print(ctx.get_help())
 
 # %% ../nbs/practice/22_scripts.ipynb #b5ed8a80
 @command("images", "Start here", "singan images")
@@ -146,18 +152,23 @@ def _photograph(name):
 
 def _model(name, device="cpu"):
     "Open a model file, a run folder, or the bundled model of that name."
+    from singan_nb.images import FORMATS
     from singan_nb.models import PRETRAINED, SinGAN, pretrained_models
     from singan_nb.training import pick_device
     device, bundled = pick_device(device), {each: PRETRAINED/f"{each}.safetensors" for each in pretrained_models()}
     run = any((Path(name)/file).exists() for file in ("model.safetensors", "config.json"))
+    if Path(name).is_file() and Path(name).suffix.lower() in FORMATS:
+        raise _refused(f"{name} is a picture, where a model comes first: a model file, a run folder, or a bundled name")
     return SinGAN.load(_found(name, bundled, run or Path(name).is_file()), device)
 
 # %% ../nbs/practice/22_scripts.ipynb #cli00010
 def _setting(text):
     "Name and value of FIELD=VALUE; what cannot be read stays text, for `Config` to refuse."
     from singan_nb.training import Config
-    name, _, value = text.partition("=")
-    kind = type(getattr(Config, name, ""))
+    name, equals, value = text.partition("=")
+    if not (name and equals): raise _refused(f"--set {text}: give FIELD=VALUE, like lr=1e-3")
+    field = Config.__dataclass_fields__.get(name)
+    kind = type(field.default) if field else str
     if kind is bool: return name, {"true": True, "false": False}.get(value.lower(), value)
     try: return name, tuple(map(float, value.strip("()[]").split(","))) if kind is tuple else kind(value)
     except ValueError: return name, value
@@ -168,19 +179,20 @@ def read_settings(
     "The settings of a file. Raises `SinGANError` if it is not TOML."
     try: import tomllib
     except ImportError: import tomli as tomllib                                     # Python 3.10
-    if not file.is_file(): raise _refused(f"--config {file}: no such file")
-    try: return tomllib.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    if not file.exists(): raise _refused(f"--config {file}: no such file")
+    if file.is_dir(): raise _refused(f"--config {file} is a folder; give a file")
+    try: return tomllib.loads(file.read_text(encoding="utf-8-sig"))                 # some editors mark UTF-8
+    except (ValueError, RecursionError) as error:
         raise _refused(f"--config {file} is no TOML ({error}); write lines like lr = 0.001") from None
 
 def _config(given, settings=None, file=None, preset=None, before=None, device="auto", otherwise=None):
     "Options (those that are not None) over --set over the file over what was there before, or else the preset."
     from singan_nb.training import Config, default_preset
-    fields = read_settings(file) if file else {}
+    fields = (read_settings(file) if file else {}) | dict(map(_setting, settings or []))
     named = fields.pop("preset", None)
     if preset is None: preset = named
     base = before if before and preset is None else Config.preset(preset or otherwise or default_preset(device))
-    fields |= dict(map(_setting, settings or [])) | {name: value for name, value in given.items() if value is not None}
+    fields |= {name: value for name, value in given.items() if value is not None}
     try: return Config.of({**vars(base), **fields})
     except TypeError as error: raise _refused(f"these settings cannot be: {error}") from None
 
@@ -190,9 +202,16 @@ def shell_line(
     names=(), # arguments, which may begin with a dash
 ) -> str:
     "A line for the shell."
-    names = list(map(str, names))
-    if any(name.startswith("-") for name in names): return shlex.join(["singan", *map(str, words), "--", *names])
-    return shlex.join(["singan", str(words[0]), *names, *map(str, words[1:])])
+    names, words = list(map(str, names)), list(map(str, words))
+    dashed = any(name.startswith("-") for name in names)
+    line = ["singan", *words, "--", *names] if dashed else ["singan", words[0], *names, *words[1:]]
+    return " ".join(map(_quoted, line))
+
+def _quoted(word):
+    "A word for the shell; one with letters that no terminal shows, as bash, zsh and ksh write it."
+    if word.isprintable(): return shlex.quote(word)
+    shown = lambda c: c if c.isprintable() and c not in "\\'" else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c))
+    return f"$'{''.join(map(shown, word))}'"
 
 # %% ../nbs/practice/22_scripts.ipynb #cli00016
 def _check_memory(needed, device, anyway):
@@ -226,7 +245,18 @@ ZStar = Annotated[Optional[str], _one_of("Noise of the reconstruction; fixed kee
 AnySeed = Annotated[Optional[int], typer.Option(help="Seed of everything random.")]
 Precision = Annotated[Optional[str], _one_of("Of the arithmetic; auto takes bf16 where the hardware has it.",
                                              "auto", "fp32", "tf32", "bf16")]
-SaveEvery = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
+SaveEvery = Annotated[float, typer.Option(help="Seconds between checkpoints.", callback=_check_amount)]
+
+def _begun(out):
+    "The configuration of the run in a folder; if there is none, that is said, since a new one begins."
+    from singan_nb.training import read_config
+    before = read_config(out)
+    if before is None: say(f"{out} holds no run to go on with: a new one begins", sys.stderr)
+    return before
+
+def _count(number, what):
+    "A number of things, in words."
+    return f"{number} {what}{'s'*(number != 1)}"
 
 @command("train", "Start here", "singan train photo.jpg --out runs/photo")
 def train_command(
@@ -239,13 +269,13 @@ def train_command(
     anyway:Anyway = False, quiet:Quiet = None,
 ):
     "Train a model on one photograph."
-    from singan_nb.training import read_config, train
+    from singan_nb.training import train
     given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
-    config = _config(given, settings, config, preset, read_config(out) if resume else None, device)
+    config = _config(given, settings, config, preset, _begun(out) if resume else None, device)
     photograph = _photograph(image)
     _tell_training(photograph.shape[-2:], config, device, anyway)
     model = train(photograph, config, out, resume, device, save_every=save_every, source=image, progress=not _quiet.get())
-    say(f"wrote {out/'model.safetensors'}, {len(model.scales)} scales; "
+    say(f"wrote {out/'model.safetensors'}, {_count(len(model.scales), 'scale')}; "
         f"now: {shell_line('sample', '--out', out/'samples', names=[out])}")
 
 # %% ../nbs/practice/22_scripts.ipynb #228521a6
@@ -265,7 +295,7 @@ def train_many_command(
     from singan_nb.many import picture_files, train_many
     given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
     config = _config(given, settings, config, preset, device=device)
-    say(f"training {len(picture_files(places))} pictures, {config.iters} iterations a scale, "
+    say(f"training {_count(len(set(picture_files(places))), 'picture')}, {config.iters} iterations a scale, "
         f"longer side at most {config.max_size} pixels")
     rows = train_many(places, out, config, device, backend, address, jobs, save_every, progress=not _quiet.get())
     for row in rows: show(f"{row['name']:20} {_outcome(row)}")
@@ -294,7 +324,7 @@ def output_size(
 def _tell_drawing(network, size=None, number=1, what="picture", file=None):
     "Say what will be drawn."
     h, w = size or network.sizes[-1]
-    say(f"drawing {number} {what}{'s'*(number > 1)} of {h}×{w} pixels on {network.device}", file)
+    say(f"drawing {_count(number, what)} of {h}×{w} pixels on {network.device}", file)
 
 # %% ../nbs/practice/22_scripts.ipynb #57a1b001
 def _write_strip(pictures, names, file):
@@ -307,14 +337,16 @@ def _write_strip(pictures, names, file):
 SHEETS = "grid.png", "strip.png"                            # what `sample` writes beside the samples
 
 def _check_leftovers(out, names, overwrite):
-    "Raise `SinGANError` if a folder holds samples or sheets beside those of these names; or remove them."
-    if not out.is_dir(): return
-    left = sorted(file for file in out.iterdir()
-                  if (re.fullmatch(r"sample_\d+\.png", file.name) or file.name in SHEETS) and file.name not in names)
+    "Remove older samples and sheets of these names; raise `SinGANError` if a folder holds others, unless all may go."
+    if out.exists() and not out.is_dir(): raise _refused(f"--out {out} is a file; give a folder")
+    old = sorted(file for file in out.iterdir() if re.fullmatch(r"sample_\d+\.png", file.name)
+                 or file.name in SHEETS) if out.exists() else []
+    left = [file for file in old if file.name not in names]
     if left and not overwrite:
         raise _refused(f"--out {out} holds older samples that would lie among the new ones ({left[0].name}, {len(left)} in "
                        "all); give another folder, or --overwrite, which removes them")
-    for file in left: file.unlink()
+    if len(old) > len(left): say(f"{_count(len(old) - len(left), 'older picture')} in {out} will be replaced", sys.stderr)
+    for file in old: file.unlink()              # at once: if this command is stopped, no older one lies among the new
 
 # %% ../nbs/practice/22_scripts.ipynb #721db0c4
 @command("sample", "Start here", "singan sample dunes -n 8 --out samples")
@@ -336,6 +368,7 @@ def sample_command(
     network = _model(model, device)
     size, digits, shown = output_size(network.sizes[-1], height, width), max(3, len(str(n - 1))), [network.image]
     check_sampling(network, n, start_scale, size)
+    if n > 10**6: raise _refused(f"-n {n} is too many; it must be at most 1000000")
     names = [f"sample_{i:0{digits}}.png" for i in range(n)]
     _check_leftovers(out, {*names, *(SHEETS[:1] if grid else ()), *(SHEETS[1:] if strip else ())}, overwrite)
     out.mkdir(parents=True, exist_ok=True)
@@ -345,7 +378,7 @@ def sample_command(
         save_image(image, out/name)
         if len(shown) < 12: shown.append(image)
     _write_sheets(network, shown, out, grid, strip, seed, size)
-    say(f"wrote {n} pictures of {image.shape[-2]}×{image.shape[-1]} pixels to {out}")
+    say(f"wrote {_count(n, 'picture')} of {image.shape[-2]}×{image.shape[-1]} pixels to {out}")
 
 def _write_sheets(network, shown, out, grid, strip, seed, size):
     "The sheets that were asked for: photograph and samples, and a sample from every start scale."
@@ -379,11 +412,10 @@ def info(
     for name, value in network.record.items(): show(f"{name}: {value}")
 
 # %% ../nbs/practice/22_scripts.ipynb #c86f77fa
-def _check_picture_name(out):
-    "Raise `SinGANError`, before the work begins, if no picture can be written there."
-    from singan_nb.images import FORMATS
-    if out.suffix.lower() not in FORMATS: raise _refused(f"--out {out}: the suffix must be one of {' '.join(FORMATS)}")
-    _check_place(out)
+def _check_picture_name(out, size=(1, 1)):
+    "Raise `SinGANError`, before the work begins, if no picture of that size can be written there."
+    from singan_nb.images import check_picture_file
+    check_picture_file(out, size); _check_place(out)
 
 def _check_place(out):
     "Raise `SinGANError` if no file can be written there."
@@ -507,6 +539,8 @@ def _samples(places):
     for place in places:
         named = Path(place).is_file()                                           # then it is meant
         for file in picture_files([place]):
+            if not named and (file.parent/"config.json").exists():
+                raise _refused(f"{file.parent} is a run folder; give the folder of its samples")
             sheet = not named and (file.name in SHEETS or file.stem.endswith("_strip"))
             (left if sheet else files).append(file)
     note = f"left out {', '.join(file.name for file in left)}: sheets, no samples; give the file's name to count one"
@@ -557,12 +591,17 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise _refused(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
+def _check_results_name(out):
+    "Raise `SinGANError`, before the work begins, if no results file can be written there."
+    if out.suffix != ".json": raise _refused(f"--out {out} must end in .json")
+    _check_place(out)
+
 def _tell_trainings(names, configs, device):
     "Check that the photographs are there; say how many trainings there are, and what the first one takes."
     from singan_nb.training import plan_training
+    if not (names and configs): raise _refused("nothing is to be measured; give at least one photograph and one preset")
     sizes = [_photograph(name).shape[-2:] for name in names]
-    if sizes and configs:
-        say(f"{len(names)*len(configs)} trainings at most; the first: {plan_training(sizes[0], configs[0], device)}", sys.stderr)
+    say(f"{_count(len(names)*len(configs), 'training')} at most; the first: {plan_training(sizes[0], configs[0], device)}", sys.stderr)
 
 # %% ../nbs/practice/22_scripts.ipynb #92d371a8
 @command("quality", "Measure", "singan quality --out results.json --photographs dunes")
@@ -577,7 +616,7 @@ def quality(
     device:Device = "auto", quiet:Quiet = None,
 ):
     "Train and measure photographs × presets × seeds; goes on with the results file that is there."
-    if out.suffix != ".json": raise _refused(f"--out {out} must end in .json")
+    _check_results_name(out)
     if number < 2: raise _refused(f"-n {number} is too few; diversity needs at least 2 samples")
     from singan_nb.bench import machine_name, measure_all, open_results
     from singan_nb.images import bundled_images
@@ -588,7 +627,7 @@ def quality(
     results = open_results(out, machine_name(pick_device(device)))
     _tell_trainings(names, list(configs.values()), device)
     measure_all(out, results, names, configs, number, device, runs, report=say)
-    say(f"{len(results['rows'])} measurements in {out}")
+    say(f"{_count(len(results['rows']), 'measurement')} in {out}")
 
 # %% ../nbs/practice/22_scripts.ipynb #798231a5
 @command("bench", "Measure", "singan bench --out bench.json --sizes 64")
@@ -598,13 +637,13 @@ def bench(
     presets:Annotated[str, typer.Option(help="With commas.")] = "class,fast,paper",
     sizes:Annotated[str, typer.Option(help="Longer sides in pixels, with commas.")] = "64,128,250",
     seeds:Annotated[str, typer.Option(help="Of the trainings, with commas.")] = "0",
-    budget:Annotated[float, typer.Option(help="A training expected to take more seconds is only timed, not run to its end.")] = 300.,
+    budget:Annotated[float, typer.Option(help="A training expected to take more seconds is only timed, not run to its end.", callback=_check_amount)] = 300.,
     iters:Iters = None, device:Device = "auto",
     as_json:Annotated[bool, typer.Option("--json", help="Print the results file instead of a table.")] = False,
     quiet:Quiet = None,
 ):
     "Time, memory and quality of training and sampling on this machine."
-    if out.suffix != ".json": raise _refused(f"--out {out} must end in .json")
+    _check_results_name(out)
     from singan_nb.bench import bench_all, bench_table, machine_name, open_results
     from singan_nb.training import pick_device
     names = _listed(photographs)
@@ -654,7 +693,7 @@ def animate_command(
     _tell_drawing(network, size, frames, "frame")
     save_animation(progress_bar(iterable=film, total=frames, unit="frame", disable=frames < 2 or _quiet.get()), out, fps)
     h, w = size or network.sizes[-1]
-    say(f"wrote {out}, {frames} frames of {h}×{w} pixels, {frames/fps:.1f} s, {words}")
+    say(f"wrote {out}, {_count(frames, 'frame')} of {h}×{w} pixels, {frames/fps:.1f} s, {words}")
     if strip: _film_strip((make(k, min(frames, 24)) for k in range(len(network.scales))),
                           out.with_name(out.stem + "_strip.png"))
 
@@ -682,18 +721,19 @@ def _superres_benchmark(folder, factor, config, out, device):
     from singan_nb.images import atomic_write, images_grid, load_image, save_image
     from singan_nb.many import picture_files
     every, files = {}, picture_files([folder])
-    say(f"enlarging {len(files)} pictures, each by {factor:g} after a training of its own")
+    say(f"enlarging {_count(len(files), 'picture')}, each by {factor:g} after a training of its own")
     for file in files:
         scores, pictures = compare_enlargements(load_image(file), factor, config, device)
-        save_image(images_grid(pictures, ["small", *("truth", "bicubic", "ours")]), out/f"{file.stem}.png")
+        alone = sum(other.stem == file.stem for other in files) == 1
+        save_image(images_grid(pictures, ["small", "truth", "bicubic", "ours"]), out/f"{file.stem if alone else file.name}.png")
         every[file.name] = scores
+        with atomic_write(out/"scores.json") as target: target.write_text(json.dumps(every, indent=1))
         show(f"{file.name}: " + "; ".join(f"{name} RMSE {s['rmse']:.2f} PSNR {s['psnr']:.2f} SSIM {s['ssim']:.3f} "
                                           f"sharpness {s['sharpness']:.1f}" for name, s in scores.items()
                                           if name != "truth"))
     for name in ("bicubic", "ours"):
         means = {key: sum(scores[name][key] for scores in every.values())/len(every) for key in scores[name]}
         show(f"mean of {len(every)}, {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in means.items()))
-    with atomic_write(out/"scores.json") as file: file.write_text(json.dumps(every, indent=1))
 
 # %% ../nbs/practice/22_scripts.ipynb #4a131d95
 @command("superres", "Applications", "singan superres small.png --factor 2 --preset fast --out large.png")
@@ -713,12 +753,17 @@ def superres_command(
     "Enlarge a photograph by what it shows itself; trains on it first."
     if (image is None) == (benchmark is None): raise _refused("give a picture, or --benchmark DIR, and not both")
     if resume and run is None: raise _refused("--resume goes on with the training of a folder; give it with --run")
-    config = _config(dict(seed=seed, iters=iters), settings, config, preset, device=device, otherwise="paper")
+    config = _config(dict(seed=seed, iters=iters), settings, config, preset, _begun(run) if resume else None, device, "paper")
     _check_picture_name(out if benchmark is None else out/"picture.png")
-    if benchmark is not None: return _superres_benchmark(benchmark, factor, config, out, device)
+    if benchmark is not None:
+        if run or not (noise and consistent) or strength != .5:
+            raise _refused("--benchmark compares as super-resolution is by default; leave out --run, --strength, "
+                           "--no-noise and --no-consistent")
+        return _superres_benchmark(benchmark, factor, config, out, device)
     from singan_nb.images import save_image
     from singan_nb.superres import super_resolve
     photograph = _photograph(image)
+    _check_picture_name(out, [round(side*factor) for side in photograph.shape[-2:]])
     _tell_enlarging(photograph.shape[-2:], factor, config, device, anyway)
     large = super_resolve(photograph, factor, config, run, resume, config.seed, noise, strength, consistent, device, not _quiet.get())
     save_image(large, out)
@@ -782,6 +827,7 @@ def retarget_command(
     network = _model(model, device)
     own = network.sizes[-1]
     size = output_size(own, own[0] if height is None else height, own[1] if width is None else width)
+    _check_picture_name(out, size)
     make = lambda k: retarget(network, size, k, seed=seed)
     _apply(network, network.image, make, start_scale, RETARGET_SHARE, out, strip, "--start-scale", size)
 
@@ -824,7 +870,8 @@ def _warn(text):
 IN_OPTIONS = {                                                  # what a message says to Python, and to a shell
     "resume=True": "--resume",
     "without a run directory only the exception's .model is left of it": "nothing of it is saved; --run DIR keeps a training",
-    "nothing is saved without a run directory": "nothing is saved without --run"}
+    "nothing is saved without a run directory": "nothing is saved without --run",
+    ", or use inject": ""}
 
 def _in_options(text):
     "A message in the words of the command line."
@@ -874,6 +921,8 @@ def run_command(
 
 def main():
     "The command `singan`."
+    for name in ("stdout", "stderr"):                                 # whoever closes a stream does not read it
+        if getattr(sys, name) is None: setattr(sys, name, open(os.devnull, "w"))
     code = run_command(sys.argv[1:])
     if code == 128 + 13: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())      # nothing to flush to
     sys.exit(code)

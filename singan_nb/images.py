@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['CORNERS', 'CLEAR', 'DEFINED', 'RAW', 'TURNS', 'DEVELOP', 'READ', 'KINDS', 'OTHERS', 'PLUGINS', 'MOST',
-           'MOST_UPLOADED', 'PHOTOGRAPHS', 'FORMATS', 'HOLDS', 'printable', 'SinGANError', 'ImageError', 'to_tensor',
-           'to_pixels', 'open_picture', 'Photograph', 'bundled_images', 'load_image', 'check_image', 'as_image',
-           'read_mask', 'Picture', 'show_figure', 'caption_font', 'images_grid', 'show_images', 'resize',
-           'atomic_write', 'save_image']
+           'MOST_UPLOADED', 'PHOTOGRAPHS', 'FORMATS', 'HOLDS', 'SIDES', 'printable', 'SinGANError', 'ImageError',
+           'to_tensor', 'to_pixels', 'open_picture', 'Photograph', 'bundled_images', 'load_image', 'check_image',
+           'as_image', 'read_mask', 'Picture', 'show_figure', 'caption_font', 'images_grid', 'show_images', 'resize',
+           'atomic_write', 'check_picture_file', 'save_image']
 
 # %% ../nbs/lessons/00_images.ipynb #abc4059d
 import base64, contextlib, contextvars, io, json, logging, os, re, struct, warnings, zlib
@@ -770,6 +770,19 @@ def atomic_write(
 # %% ../nbs/lessons/00_images.ipynb #a14b5c6d
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 HOLDS = {"JPEG": ("L", "RGB"), "WEBP": ("L", "LA", "P", "RGB", "RGBA")}                  # modes; others are made RGB
+SIDES = {"JPEG": 65535, "WEBP": 16383}                                                   # the longest, in pixels
+
+def check_picture_file(
+    path:str|Path, # of a picture that will be written
+    size:tuple=(1, 1), # its (H, W), in pixels
+) -> str: # Pillow's name for its format
+    "Raise `ImageError` if the suffix is unknown, or names a format that cannot hold a picture of that size."
+    form = FORMATS.get(Path(path).suffix.lower())
+    if form is None: raise ImageError(f"{path}: the suffix must be one of {' '.join(FORMATS)}")
+    if max(size) > SIDES.get(form, max(size)):
+        raise ImageError(f"{path}: a {form} picture has at most {SIDES[form]} pixels a side, this one would have "
+                         f"{size[0]}×{size[1]}; give a name that ends in .png")
+    return form
 
 # %% ../nbs/lessons/00_images.ipynb #875d4299
 def _picture(image):
@@ -802,9 +815,8 @@ def save_image(
     try: path = Path(path).expanduser()                              # of a user who may not exist
     except RuntimeError as error: raise ImageError(f"{path}: {error}") from None
     if "\0" in str(path): raise ImageError(f"{str(path)!r} cannot be the name of a file")
-    form = FORMATS.get(path.suffix.lower())
-    if form is None: raise ImageError(f"{path}: the suffix must be one of {' '.join(FORMATS)}")
-    picture = _picture(image)
+    form, picture = check_picture_file(path), _picture(image)
+    check_picture_file(path, picture.size[::-1])
     if form != "PNG" and picture.mode in ("1", "L", "P", "RGB") and _see_through(picture): picture = picture.convert("RGBA")
     if picture.mode not in HOLDS.get(form, ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")):
         picture = Image.fromarray(to_pixels(load_image(picture)))

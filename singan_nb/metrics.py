@@ -113,7 +113,7 @@ def read_stem(
         return tuple(_layer(tensors, name) for name in STEM)
     except Exception as error: # damaged in any of many ways
         raise MetricError(f"{path} does not hold an Inception-V3 "
-                          f"({type(error).__name__}: {str(error)[:80]}); give torchvision's file") from None
+                          f"({type(error).__name__}); give torchvision's file") from None
 
 # %% ../nbs/practice/20_measure.ipynb #aaae71b7
 @torch.no_grad()

@@ -244,7 +244,7 @@ def export_onnx(
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
     "Write a model as one ONNX graph, checked against PyTorch; the file appears when the check has passed."
     path = as_path(path)
-    if path.suffix != ".onnx": raise ExportError(f"{path} must end in .onnx")
+    if path.suffix.lower() != ".onnx": raise ExportError(f"{path} must end in .onnx")
     model = as_model(model)
     _check_exportable(model)
     model = copy.deepcopy(model).cpu()

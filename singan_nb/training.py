@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from . import __version__
 from .engine import FastTrainer, window_size
-from .images import SinGANError, as_image, atomic_write, images_grid, load_image, save_image
+from .images import ImageError, SinGANError, as_image, atomic_write, images_grid, load_image, save_image
 from .losses import tune_noise
 from .models import (CRITIC_BORDERS, RECONSTRUCTIONS, Critic, Generator, ModelError, SinGAN, as_path, read_tensors, seeded,
                               write_tensors)
@@ -387,7 +387,7 @@ def run_folder(
 ) -> Path:
     "Where a run lies. Raises `RunError` for a file, and on Windows for a name that no folder can have there."
     folder = as_path(folder)
-    if folder.is_file(): raise RunError(f"{folder} is a file; give a folder for the run")
+    if folder.exists() and not folder.is_dir(): raise RunError(f"{folder} is a file; give a folder for the run")
     for name in folder.parts[bool(folder.anchor):]:
         problem = _windows_problem(name) if _WINDOWS and name != ".." else None
         if problem: raise RunError(f"{folder}: {name!r} {problem} on Windows; give another folder")
@@ -521,7 +521,9 @@ class Run:
         changed = [f"{name} was {getattr(before, name)} and is {value}" for name, value in vars(config).items()
                    if getattr(before, name) != value]
         if changed: raise RunError(f"{self.folder} was begun with other settings ({'; '.join(changed)}); {given}")
-        old = load_image(self.folder/"image.png")
+        try: old = load_image(self.folder/"image.png")
+        except ImageError as error:
+            raise RunError(f"{error}: it is the run's photograph at its finest scale; copy it back, or give a new folder") from None
         if old.shape != image.shape or (old - image.cpu()).abs().max() > 3/127.5:      # image.png is rounded to 8 bits
             raise RunError(f"{self.folder} was begun with another photograph; {given}")
 
@@ -878,7 +880,7 @@ class Plan(NamedTuple):
         cores = torch.get_num_threads()
         threads = f", {cores} thread{'s'*(cores > 1)}" if self.device.type == "cpu" else ""
         time = "" if self.seconds is None else f": about {_duration(self.seconds)}, {self.memory/1e9:.1f} GB"
-        return (f"training {len(self.sizes)} scales from {h}×{w} to {fine_h}×{fine_w} pixels, "
+        return (f"training {len(self.sizes)} scale{'s'*(len(self.sizes) != 1)} from {h}×{w} to {fine_h}×{fine_w} pixels, "
                 f"{self.iters} iterations each, on {self.device}{threads}{time}")
 
 def _duration(seconds):

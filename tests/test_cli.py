@@ -20,9 +20,9 @@ from conftest import TINY, same_weights
 from PIL import Image
 
 from singan_nb.animate import BORDERS
-from singan_nb.cli import GROUPS, _config, _quiet, app, run_command
+from singan_nb.cli import GROUPS, _config, _quiet, app, run_command, shell_line
 from singan_nb.engine import FastTrainer
-from singan_nb.images import bundled_images, load_image, resize, save_image
+from singan_nb.images import SinGANError, bundled_images, load_image, resize, save_image
 from singan_nb.many import BACKENDS
 from singan_nb.models import SinGAN
 from singan_nb.sampling import BLENDS
@@ -311,7 +311,7 @@ def test_options_before_set_before_the_file_before_the_preset(tmp_path):
 
 
 @pytest.mark.parametrize("text, options, words", [
-    ("", ["--set", "lr"], "lr=''"), ("", ["--set", "lt=1"], "lt is no hyperparameter"), ("", ["--set", "lr=9"], "out of range"), ("", ["--set", "iters=1.5"], "whole number"), ("", ["--set", "tune_noise=maybe"], "True or False"),
+    ("", ["--set", "lr="], "lr=''"), ("", ["--set", "lt=1"], "lt is no hyperparameter"), ("", ["--set", "lr=9"], "out of range"), ("", ["--set", "iters=1.5"], "whole number"), ("", ["--set", "tune_noise=maybe"], "True or False"),
     ("lr = ", [], "no TOML"), ("lt = 1", [], "lt is no hyperparameter"), ("[lr]\na = 1", [], "lr={'a': 1}"), ("betas = ['a', 'b']", [], "two numbers of at least 0 and below 1"), ("preset = 'quick'", [], "quick"), (b"\xff", [], "no TOML"), (None, [], "no such file")])
 def test_bad_settings(tmp_path, capsys, text, options, words):
     file = tmp_path/"run.toml"
@@ -479,3 +479,80 @@ def test_nohup_is_respected(tmp_path):
 def test_a_reader_that_leaves_ends_the_command_silently(run):
     done = subprocess.run(f"{shlex.quote(sys.executable)} -m singan_nb images | true; exit ${{PIPESTATUS[0]}}", shell=True, executable="/bin/bash", capture_output=True, text=True)
     assert done.returncode in (0, 141) and done.stderr == ""
+
+
+def test_older_samples_never_lie_among_new_ones(tmp_path, capsys, monkeypatch):
+    "A second command that is stopped in the middle leaves its own pictures alone, not a mixture."
+    draw = lambda seed: run_command(["sample", "dunes", "-n", "4", "--height", "20", "--seed", str(seed), "--out", str(tmp_path/"s")])
+    assert draw(1) == 0
+    first = (tmp_path/"s"/"sample_003.png").read_bytes()
+    capsys.readouterr()
+    saved = []
+    def stop(image, path):
+        if len(saved) == 2: raise KeyboardInterrupt
+        saved.append(path); return save_image(image, path)
+    monkeypatch.setattr("singan_nb.images.save_image", stop)
+    assert draw(2) == 130 and sorted(os.listdir(tmp_path/"s")) == ["sample_000.png", "sample_001.png"]
+    assert "4 older pictures" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert draw(1) == 0 and (tmp_path/"s"/"sample_003.png").read_bytes() == first
+    (tmp_path/"file").write_text(""); capsys.readouterr()
+    assert "is a file; give a folder" in one_line(capsys, ["sample", "dunes", "--out", tmp_path/"file"])
+
+
+def test_a_picture_too_long_for_its_format_is_refused_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(FastTrainer, "step", lambda trainer: pytest.fail("it trains"))
+    save_image(load_image("dunes")[..., :30, :300].repeat(1, 1, 1, 4), tmp_path/"strip.png")
+    for command in (["retarget", "dunes", "--width", 17000], ["superres", tmp_path/"strip.png", "--factor", 15]):
+        assert "at most 16383" in one_line(capsys, [*command, "--out", tmp_path/"x.webp"])
+    assert os.listdir(tmp_path) == ["strip.png"]
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--set", "lr"], "FIELD=VALUE"), (["--set", "=1"], "FIELD=VALUE"), (["--set", "of=3"], "of is no hyperparameter"), (["--set", "preset=3"], "preset '3' is unknown"),
+    (["--config", "."], "is a folder"), (["--save-every", "nan"], "at least 0"), (["--save-every", "-1"], "at least 0")])
+def test_settings_that_are_none(tmp_path, capsys, options, words):
+    assert words in one_line(capsys, ["train", "dunes", "--out", tmp_path/"run", *options]) and os.listdir(tmp_path) == []
+
+
+def test_a_preset_among_the_settings(tmp_path):
+    (tmp_path/"run.toml").write_bytes(b"\xef\xbb\xbfpreset = 'paper'\nlr = 0.001\n")                 # as Notepad writes it
+    assert _config({}, ["preset=class", "iters=7"], tmp_path/"run.toml") == Config.preset("class", lr=.001, iters=7)
+    (tmp_path/"deep.toml").write_text("x = " + "["*5000)
+    with pytest.raises(SinGANError, match="is no TOML"): _config({}, None, tmp_path/"deep.toml")
+    (tmp_path/"list.toml").write_text("preset = ['class']")
+    with pytest.raises(SinGANError, match="preset"): _config({}, None, tmp_path/"list.toml")
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", "nl\nx", "esc\x1b[31m", "back\\slash\t'q'", "by\udcff", "ü\x85", "x\u200b1"])
+def test_a_proposed_line_runs_in_a_shell(name):
+    line = shell_line("sample", "--out", f"{name}/s", names=[name])
+    assert line.isprintable()
+    words = subprocess.run(["bash", "-c", "printf '%s\\0' " + line], capture_output=True, check=True).stdout.split(b"\0")[:-1]
+    assert words == [b"singan", b"sample", os.fsencode(name), b"--out", os.fsencode(f"{name}/s")]
+
+
+def test_a_closed_stream_is_no_fault(tmp_path):
+    for closing in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(["bash", "-c", f'exec "$0" -m singan_nb sample dunes -n 2 --height 20 --out "$1" {closing}', sys.executable, str(tmp_path/"s")])
+        assert done.returncode == 0 and len(os.listdir(tmp_path/"s")) == 2
+
+
+def test_what_is_given_in_the_place_of_something_else(tmp_path, capsys):
+    save_image(load_image("dunes")[..., :30, :30], tmp_path/"a.png")
+    assert "is a picture, where a model comes first" in one_line(capsys, ["paint", tmp_path/"a.png", tmp_path/"a.png", "--out", tmp_path/"b.png"])
+    (tmp_path/"run").mkdir(); (tmp_path/"run"/"config.json").write_text("{}"); shutil.copy(tmp_path/"a.png", tmp_path/"run"/"image.png")
+    assert "is a run folder" in one_line(capsys, ["evaluate", tmp_path/"a.png", tmp_path/"run"])
+    assert "nothing is to be measured" in one_line(capsys, ["quality", "--out", tmp_path/"q.json", "--presets", ","])
+    assert "where a folder is needed" in one_line(capsys, ["quality", "--out", tmp_path/"a.png"/"q.json", "--photographs", "dunes"])
+    assert "--benchmark compares" in one_line(capsys, ["superres", "--benchmark", tmp_path, "--out", tmp_path/"o", "--strength", ".2"])
+    save_image(torch.ones(1, 3, 30, 30), tmp_path/"mask.png")
+    assert "inject" not in one_line(capsys, ["edit", "dunes", tmp_path/"a.png", tmp_path/"mask.png", "--out", tmp_path/"c.png"])
+
+
+def test_to_go_on_with_nothing_is_said(tmp_path, capsys):
+    assert run_command(["train", "dunes", "--out", str(tmp_path/"TYPO"), "--resume", "--preset", "class", "--iters", "1", "--max-size", "40"]) == 0
+    said = capsys.readouterr()
+    assert "holds no run to go on with" in said.err and "1 scale;" in said.out
+    (tmp_path/"TYPO"/"image.png").write_bytes(b"broken")
+    assert "the run's photograph" in one_line(capsys, ["train", "dunes", "--out", tmp_path/"TYPO", "--resume"])

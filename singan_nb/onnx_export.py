@@ -251,7 +251,8 @@ def export_onnx(
     made = _whole(model, half)
     with atomic_write(path) as partial:
         partial.write_bytes(made.SerializeToString())
-        return check_onnx(partial, _rounded(model) if half else model, tolerance)
+        session, drawn = _session(str(partial)), _rounded(model) if half else model
+        return _check(path, lambda noises, start: run_onnx(session, noises, start), drawn, tolerance)
 
 # %% ../nbs/practice/29_onnx.ipynb #8e2b7d90
 def _scale_graph(model, k, half):

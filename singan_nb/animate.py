@@ -179,6 +179,19 @@ def _encoder():
         raise SinGANError("MP4 needs imageio-ffmpeg, which is not installed: "
                           "pip install 'singan_nb[video]', or write .gif or .webp") from None
 
+def _hand_over(picture, pipe):
+    "Write a picture to a process; False if the process has ended."
+    try: pipe.write(picture.tobytes())
+    except OSError: return False
+    return True
+
+def _first_words(said):
+    "The first line of what ffmpeg said; the others follow from it."
+    said.seek(0)
+    words = re.sub(rb"^\[.*?\] ", b"", said.readline()).decode(errors="replace").strip()
+    return f"ffmpeg says {words!r}" if words else "ffmpeg ended before the film did"
+
+# %% ../nbs/applications/14_animate.ipynb #mp4-code
 def _mp4(file, pictures, fps):
     "MP4: H.264, which wants even sides; an odd one gets a line more."
     first = next(pictures)
@@ -192,19 +205,6 @@ def _mp4(file, pictures, fps):
         except BaseException: encoder.kill(); raise
         finally: encoder.communicate()                           # no more frames; wait until it has ended
         if encoder.returncode or not taken: raise SinGANError(f"the MP4 cannot be written: {_first_words(said)}")
-
-def _hand_over(picture, pipe):
-    "Write a picture to a process; False if the process has ended."
-    try: pipe.write(picture.tobytes())
-    except OSError: return False
-    return True
-
-def _first_words(said):
-    "The first line of what ffmpeg said; the others follow from it."
-    said.seek(0)
-    words = re.sub(rb"^\[.*?\] ", b"", said.readline()).decode(errors="replace").strip()
-    return f"ffmpeg says {words!r}" if words else "ffmpeg ended before the film did"
-
 
 # %% ../nbs/applications/14_animate.ipynb #8eb1dddb
 ANIMATIONS = {".gif": (_gif, 50), ".webp": (_webp, 1000), ".mp4": (_mp4, 240)}  # writer, most frames a second

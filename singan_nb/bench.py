@@ -7,13 +7,13 @@ __all__ = ['summary', 'machine_name', 'quality_row', 'open_results', 'measure_al
            'sampling_pace', 'bench_row', 'bench_all', 'markdown_table', 'bench_table']
 
 # %% ../nbs/practice/27_bench.ipynb #83b86a86
-import json, platform, time
+import hashlib, json, platform, time
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from .images import (SinGANError, atomic_write, bundled_images, images_grid, load_image, resize,
+from .images import (SinGANError, _found, atomic_write, bundled_images, images_grid, load_image, resize,
                               save_image)
 from .losses import rmse
 from .metrics import evaluate, sifid
@@ -74,12 +74,35 @@ def quality_row(
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
+# %% ../nbs/practice/27_bench.ipynb #bench-key
+def _content(photograph):
+    "A short checksum of a picture file; None for a photograph of the package, whose name is enough."
+    path = _found(photograph)
+    if path in [photo.path for photo in bundled_images()]: return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+def _held(rows, key):
+    "Is there a row with these values? One that lacks a field has None there."
+    return any(all(row.get(name) == value for name, value in key.items()) for row in rows)
+
+def _called(photograph, content):
+    "A photograph in the names of files and in tables."
+    return Path(photograph).stem + (f"_{content}" if content else "")
+
 # %% ../nbs/practice/27_bench.ipynb #dd71688e
+_FIELDS = {"quality": "starts", "bench": "pace"}                  # of the rows of each command
+
+def _check_kind(path, rows, kind):
+    "Raise `SinGANError` if rows are not those of a command."
+    if not all(_FIELDS[kind] in row for row in rows):
+        raise SinGANError(f"{path} holds rows that are not from singan {kind}; give another file")
+
 def open_results(
     path:str|Path,
     machine:str, # where the measurements are made
+    kind:str|None=None, # "quality" or "bench": the command whose rows it must hold; None takes both
 ) -> dict: # machine, torch, rows
-    "A results file, or a new one. Raises `SinGANError` if it is damaged or was made on another machine."
+    "A results file, or a new one. Raises `SinGANError` if it is damaged, of another machine or of another command."
     if not (path := as_path(path)).exists(): return dict(format=1, machine=machine, torch=torch.__version__, rows=[])
     try:
         results = json.loads(path.read_text())
@@ -89,24 +112,27 @@ def open_results(
     if before[0] != machine:
         raise SinGANError(f"{path} was measured on {before[0]}, this is {machine}; "
                           "give another file, since times would not compare")
+    if kind is not None: _check_kind(path, results["rows"], kind)
     return results
 
 # %% ../nbs/practice/27_bench.ipynb #5bf74019
 def measure_all(out, results, names, configs, number, device, runs=None, report=print):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     out, runs = as_path(out), runs and as_path(runs)
+    _check_kind(out, results["rows"], "quality")
+    contents = {name: _content(name) for name in names}
     for (preset, seed), config in configs.items():
-        for name in names:
-            key = dict(photograph=name, preset=preset, seed=seed, iters=config.iters, max_size=config.max_size, number=number)
-            if any(key.items() <= row.items() for row in results["rows"]): continue
+        for name, content in contents.items():
+            key = dict(photograph=name, content=content, preset=preset, seed=seed, iters=config.iters, max_size=config.max_size, number=number)
+            if _held(results["rows"], key): continue
             report(f"{name}, preset {preset}, {config.max_size} px, seed {seed}")
-            folder = f"{Path(name).stem}_{preset}_{config.max_size}_{config.iters}_{seed}"
+            folder = f"{_called(name, content)}_{preset}_{config.max_size}_{config.iters}_{seed}"
             row, pictures = quality_row(name, config, number, device, runs and runs/folder)
             results["rows"].append(key | row)
             if (preset, seed) == min((key for key in configs if key[0] == preset), key=lambda each: each[1]):
                 captions = ["photograph", "reconstruction"] + ["sample"]*(len(pictures) - 3) + ["start scale 1"]
                 save_image(images_grid(pictures, captions, 4, max(110, pictures[0].shape[-2])),
-                           out.with_suffix("")/f"{Path(name).stem}_{preset}_{config.max_size}.jpg")
+                           out.with_suffix("")/f"{_called(name, content)}_{preset}_{config.max_size}.jpg")
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
 # %% ../nbs/practice/27_bench.ipynb #765d3aba
@@ -202,13 +228,14 @@ def bench_row(
 def bench_all(out, results, names, configs, budget, device, report=print):
     "Measure what the results do not hold yet, and write the file after each."
     out = as_path(out)
-    key = lambda row: tuple(row[name] for name in ("photograph", "preset", "max_size", "seed", "iters"))
-    done = {key(row) for row in results["rows"]}
+    _check_kind(out, results["rows"], "bench")
+    contents = {name: _content(name) for name in names}
     for preset, config in configs:
-        for name in names:
-            if (name, preset, config.max_size, config.seed, config.iters) in done: continue
+        for name, content in contents.items():
+            key = dict(photograph=name, content=content, preset=preset, max_size=config.max_size, seed=config.seed, iters=config.iters)
+            if _held(results["rows"], key): continue
             report(f"{name}, preset {preset}, {config.max_size} px, seed {config.seed}")
-            results["rows"].append(bench_row(name, preset, config, budget, device))
+            results["rows"].append(key | bench_row(name, preset, config, budget, device))
             with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
 
 def markdown_table(
@@ -226,7 +253,7 @@ def bench_table(rows:list) -> str: # Markdown
         speed = row["pace"]
         seconds = f"{row['seconds']:.0f} s" if "seconds" in row else f"about {speed['expected']:.0f} s"
         memory = row.get("memory") or speed["memory"]
-        lines.append([Path(row["photograph"]).stem, row["preset"], f"{speed['height']} × {speed['width']}", str(row["seed"]),
+        lines.append([_called(row["photograph"], row.get("content")), row["preset"], f"{speed['height']} × {speed['width']}", str(row["seed"]),
                       seconds, number(row, "cpu_seconds", 0), f"{1e3/speed['milliseconds'][-1]:.1f}", f"{memory:.0f} MB" if memory else "-",
                       number(row, "sifid", 2), number(row, "swd", 4), number(row, "diversity", 2),
                       f"{row['sampling']['seconds']:.2f} s" if "sampling" in row else "-"])

@@ -91,15 +91,17 @@ def _same(name):
 
 def run_names(
     files:list, # of Path
+    given:dict|None=None, # name by absolute path (str), of pictures that have one already
 ) -> dict: # name of the run folder: file; a file that is given twice is there once
     "A name for each picture: its own, without the suffix where that is enough to tell it from the others."
     files, names = list({os.path.realpath(file): file for file in files}.values()), {}
-    claims, taken = Counter(map(_same, _OURS)), set()
+    before = {file: name for file in files if (name := (given or {}).get(os.path.abspath(file)))}
+    claims, taken = Counter(map(_same, _OURS)), set(map(_same, before.values()))
     for file in files: claims.update({_same(file.stem), _same(file.name)})
     for file in files:
         free = [_safe(name) for name in (file.stem, file.name) if claims[_same(name)] == 1]
         free.append(f"{_safe(file.name)}-{_checksum(os.path.realpath(file))}")
-        name = next(name for name in free if _same(name) not in taken)
+        name = before.get(file) or next(name for name in free if _same(name) not in taken)
         names[name] = file; taken.add(_same(name))
     return names
 
@@ -118,13 +120,22 @@ def _read_state(file):
 def _write_state(file, **state):
     with atomic_write(file) as partial: partial.write_text(json.dumps(state), encoding="utf-8")
 
-def _begin(file, session):
+def _given(out):
+    "The names of the runs in a folder, by the path of the picture."
+    names = {}
+    for file in sorted((out/".state").glob("*.json")):
+        state = _read_state(file)
+        row = state.get("row", state)
+        if isinstance(row, dict) and isinstance(row.get("picture"), str): names.setdefault(row["picture"], file.stem)
+    return names
+
+def _begin(file, session, picture):
     "Note that a process begins with a picture: its number in this session; and the row, if there is one."
     before = _read_state(file)
     if before.get("session") != session: before = {}
     if "row" in before: return 0, before["row"]
     tries = 1 + before.get("tries", 0)
-    _write_state(file, session=session, tries=tries, process=os.getpid(), host=socket.gethostname())
+    _write_state(file, session=session, picture=str(picture), tries=tries, process=os.getpid(), host=socket.gethostname())
     return tries, None
 
 def _fingerprint(file):
@@ -155,7 +166,9 @@ def _train_when_free(device, **task):
 def _failed(name, picture, error):
     "The row of a picture that has no model."
     kind = "" if isinstance(error, (SinGANError, OSError)) else f"{type(error).__name__}: "
-    return dict(name=name, picture=str(picture), status="failed", error=kind + printable(" ".join(str(error).split())))
+    words = str(error)
+    if isinstance(error, OSError) and error.strerror: words = f"{error.filename or 'writing'}: {error.strerror}"
+    return dict(name=name, picture=str(picture), status="failed", error=kind + printable(" ".join(words.split())))
 
 def train_one(
     picture:Path,
@@ -168,7 +181,7 @@ def train_one(
     "One picture of many: what goes wrong is a row's error, and never raised."
     state = _state_file(run.parent, run.name)
     try:
-        tries, row = _begin(state, session)
+        tries, row = _begin(state, session, picture)
         if row: return row                      # a worker that died had finished it, but could not say so
         if tries > TRIES:
             raise SinGANError(f"the process died {TRIES} times while training it, perhaps for want of memory")
@@ -411,8 +424,8 @@ def train_many(
      "Raises `SinGANError` for a place without pictures, and for a backend, device or number of jobs that is not there.")
     backend = "local" if backend == "loky" else backend
     config, jobs = Config() if config is None else as_config(config), _jobs(backend, address, jobs, device)
-    files = run_names(picture_files([places] if isinstance(places, (str, Path)) else places))
     out = as_path(out).resolve()
+    files = run_names(picture_files([places] if isinstance(places, (str, Path)) else places), _given(out))
     (out/".state").mkdir(parents=True, exist_ok=True)
     task = dict(config=config, device=device, session=uuid.uuid4().hex, save_every=save_every)
     tasks = [dict(picture=Path(os.path.abspath(file)), run=out/name, **task) for name, file in files.items()
@@ -434,9 +447,10 @@ def train_many(
 
 def _plan(left, total, backend, jobs):
     "What is about to begin, in one line."
-    if backend != "local": return f"{left} of {total} pictures to train on {backend}"
+    pictures = f"{left} of {total} picture{'s'*(total != 1)} to train"
+    if backend != "local": return f"{pictures} on {backend}"
     threads = _threads(jobs)
-    return f"{left} of {total} pictures to train, {jobs} at a time, each on {threads} thread{'s'*(threads > 1)}"
+    return f"{pictures}, {jobs} at a time, each on {threads} thread{'s'*(threads > 1)}"
 
 def _finished(out, name, picture, config):
     "Is there a whole model of that picture, trained with these settings?"

@@ -1,7 +1,9 @@
 """Animation: the walk, the first frame, loops, files, memory."""
 import importlib.util
 import os
+import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ import torch
 from PIL import Image
 from test_sampling import resident
 
-from singan_nb.all import ModelError, SinGAN, SinGANError, animate, closed, init_weights, load_image, load_pretrained, movement, pretrained_models, rmse, sample, save_animation, seeded, to_pixels, walk, white_noise
+from singan_nb.all import ModelError, SinGAN, SinGANError, animate, check_film, closed, init_weights, load_image, load_pretrained, movement, pretrained_models, rmse, sample, save_animation, seeded, to_pixels, walk, white_noise
 from singan_nb.cli import run_command
 from singan_nb.models import Generator, Scale
+
+animate_module = sys.modules["singan_nb.animate"]
 
 HAS_ENCODER = importlib.util.find_spec("imageio_ffmpeg") is not None
 
@@ -205,3 +209,54 @@ def test_the_format_is_checked_before_the_first_frame(tmp_path, monkeypatch):
     def never(): raise AssertionError("a frame was asked for"); yield
     for name, fps, words in (("film.mp4", 10, r"pip install 'singan_nb\[video\]'"), ("film.avi", 10, "suffix"), ("film.gif", 1000, "fps=1000"), ("film.gif", "fast", "fps='fast' must be a number")):
         with pytest.raises(SinGANError, match=words): save_animation(never(), tmp_path/name, fps)
+
+
+LINES = [torch.zeros(1, 3, 2, 17000)]*2                     # too wide for WebP and for H.264
+
+
+@pytest.mark.parametrize("suffix, most", [(".gif", 65535), (".webp", 16383), (".mp4", 16384)])
+def test_frames_too_large_for_the_format_are_refused_before_the_work(tmp_path, monkeypatch, suffix, most):
+    monkeypatch.setattr("singan_nb.animate._encoder", lambda: None)
+    check_film(tmp_path/f"film{suffix}", 10, (most, 3))
+    for size in ((most + 1, 3), (3, most + 1)):
+        with pytest.raises(SinGANError, match=rf"{size[0]}×{size[1]} pixels are too large for {suffix}, whose sides have at most {most}"): check_film(tmp_path/f"film{suffix}", 10, size)
+    asked = []
+    def frames():
+        for frame in [torch.zeros(1, 3, 1, most + 1)]*2: asked.append(1); yield frame
+    with pytest.raises(SinGANError, match="too large"): save_animation(frames(), tmp_path/f"film{suffix}")
+    assert len(asked) == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not HAS_ENCODER, reason="needs imageio-ffmpeg")
+def test_an_encoder_that_fails_is_an_error_and_the_old_film_survives(tmp_path, monkeypatch, capfd):
+    (tmp_path/"film.mp4").write_bytes(b"an older film")
+    monkeypatch.setitem(animate_module.LONGEST_SIDES, ".mp4", 10**6)
+    with pytest.raises(SinGANError, match=r"^the MP4 cannot be written: ffmpeg says 'invalid width x height \(17000x2\)'$"): save_animation(LINES, tmp_path/"film.mp4")
+    assert capfd.readouterr().err == "" and os.listdir(tmp_path) == ["film.mp4"] and (tmp_path/"film.mp4").read_bytes() == b"an older film"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+@pytest.mark.parametrize("script, words", [("echo '[mp4 @ 0x55] No space left' >&2; echo more >&2; cat > /dev/null; exit 3", "ffmpeg says 'No space left'"), ("exit 0", "ffmpeg ended before the film did"), ("cat > /dev/null; exit 1", "ffmpeg ended")])
+def test_the_exit_status_of_an_encoder_is_read(tmp_path, monkeypatch, script, words):
+    "Also that of one that takes no frame and is content."
+    (tmp_path/"ffmpeg").write_text(f"#!/bin/sh\nfor last; do :; done; echo film > $last\n{script}\n"); (tmp_path/"ffmpeg").chmod(0o755)
+    monkeypatch.setattr("singan_nb.animate._encoder", lambda: SimpleNamespace(get_ffmpeg_exe=lambda: str(tmp_path/"ffmpeg")))
+    with pytest.raises(SinGANError, match=words): save_animation([torch.zeros(1, 3, 200, 300)]*2, tmp_path/"film.mp4")
+    assert os.listdir(tmp_path) == ["ffmpeg"]
+
+
+@pytest.mark.skipif(not HAS_ENCODER, reason="needs imageio-ffmpeg")
+def test_the_encoder_takes_no_path_for_an_option_or_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("-d", "a:b", "http:"): assert save_animation([torch.zeros(1, 3, 16, 16)]*2, f"{folder}/x.mp4").stat().st_size > 500
+
+
+@pytest.mark.skipif(not HAS_ENCODER, reason="needs imageio-ffmpeg")
+def test_a_film_that_breaks_off_ends_the_encoder(tmp_path, monkeypatch):
+    started, Popen = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: started.append(Popen(*args, **options)) or started[-1])
+    def broken():
+        yield torch.zeros(1, 3, 16, 16)
+        raise OSError("a frame of one's own that cannot be read")
+    with pytest.raises(OSError, match="of one's own"): save_animation(broken(), tmp_path/"film.mp4")
+    assert len(started) == 1 and started[0].returncode and started[0].stdin.closed and not os.listdir(tmp_path)

@@ -1,11 +1,15 @@
 """The benchmark command, and the functions behind it."""
+import hashlib
 import json
 import subprocess
 import sys
 
+import pytest
 import torch
 
-from singan_nb.all import Config, FastTrainer, ScaleTrainer, bench_table, pace
+from singan_nb import bench
+from singan_nb.all import Config, FastTrainer, ScaleTrainer, SinGANError, bench_all, bench_table, machine_name, measure_all, open_results, pace, save_image
+from singan_nb.cli import run_command
 
 
 def test_bench_measures_resumes_and_prints(singan, tmp_path):
@@ -73,3 +77,46 @@ def test_peak_memory_sees_an_allocation():
 
 
 def test_an_empty_table_has_a_head(): assert bench_table([]).count("\n") == 1
+
+
+def test_a_row_belongs_to_a_picture_and_not_to_a_path(tmp_path, dunes, monkeypatch):
+    "Another picture under the old path is measured anew, in a folder and a sheet of its own; the package's photographs go by their names, as in old files."
+    one, two, out = tmp_path/"n1"/"p.png", tmp_path/"n2"/"p.png", tmp_path/"q.json"
+    save_image(dunes[..., :40, :60], one); save_image(dunes[..., 40:80, :60], two)
+    folders, config = [], Config.preset("class", max_size=48, iters=3)
+    def row(name, config, number, device, run): folders.append(run.name); return dict(starts=[]), [dunes]*7
+    monkeypatch.setattr(bench, "quality_row", row)
+    monkeypatch.setattr(bench, "bench_row", lambda name, *rest: timed.append(name) or dict(pace=dict(height=1, width=1, expected=2, milliseconds=[3.], memory=None)))
+    results, timed, times = open_results(out, "here", "quality"), [], open_results(tmp_path/"b.json", "here", "bench")
+    def measure(*names):
+        measure_all(out, results, names, {("class", 0): config}, 4, "cpu", tmp_path/"runs", report=str)
+        bench_all(tmp_path/"b.json", times, names, [("class", config)], 9, "cpu", report=str)
+    for _ in range(2): measure(str(one), str(two), "dunes")
+    marks = [hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in (one, two)]
+    assert folders == [f"p_{marks[0]}_class_48_3_0", f"p_{marks[1]}_class_48_3_0", "dunes_class_48_3_0"] and timed == [str(one), str(two), "dunes"]
+    assert sorted(file.name for file in (tmp_path/"q").iterdir()) == sorted([f"p_{mark}_class_48.jpg" for mark in marks] + ["dunes_class_48.jpg"])
+    save_image(dunes[..., 80:120, :60], one)
+    for _ in range(2): measure(str(one), str(two))
+    assert len(folders) == len(timed) == len(results["rows"]) == len(times["rows"]) == 4 and folders[3] not in folders[:3] and timed[3] == str(one)
+    assert f"| p_{marks[0]} |" in bench_table(times["rows"]) and f"| p_{marks[1]} |" in bench_table(times["rows"]) and "| dunes |" in bench_table(times["rows"])
+    for each in results["rows"] + times["rows"]:
+        if each["photograph"] == "dunes": del each["content"]                      # as in a file of an older version
+    measure("dunes")
+    assert len(folders) == len(timed) == 4
+    monkeypatch.chdir(tmp_path); (tmp_path/"dunes").write_bytes(one.read_bytes())  # a file that is called like a photograph of the package
+    measure("dunes")
+    assert len(folders) == len(timed) == 5
+
+
+def test_a_results_file_belongs_to_one_command(tmp_path, capsys):
+    "The other command refuses it with one line, whichever was first, and leaves it as it was."
+    machine = machine_name(torch.device("cpu"))
+    for kind, other, field in (("quality", "bench", "starts"), ("bench", "quality", "pace")):
+        out = tmp_path/f"{kind}.json"
+        out.write_text(json.dumps(dict(format=1, machine=machine, torch="2", rows=[{"photograph": "dunes", field: {}}])))
+        before = out.read_text()
+        assert open_results(out, machine, kind) == open_results(out, machine) == json.loads(before)
+        with pytest.raises(SinGANError, match=f"{kind}.json holds rows that are not from singan {other}; give another file"): open_results(out, machine, other)
+        assert run_command([other, "--photographs", "dunes", "--presets", "class", "--seeds", "0", "--iters", "1", "--device", "cpu", "--out", str(out), *(["--sizes", "40"] if other == "bench" else ["-n", "2"])]) == 2
+        said = capsys.readouterr().err
+        assert f"error: {out} holds rows that are not from singan {other}" in said and "Traceback" not in said and out.read_text() == before

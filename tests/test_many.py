@@ -396,3 +396,34 @@ def test_the_summary_is_no_formula_and_no_markup(tmp_path):
     lines = summary_table(kept).splitlines()
     assert len(lines) == 2 + len(names) and all(line.count("|") == 7 and line.isprintable() and "<" not in line and "[" not in line for line in lines)
     assert "&#60;script&#62;" in lines[7] and lines[9].startswith("| plain |")
+
+
+def test_a_name_that_was_given_is_kept_when_the_folder_grows(tmp_path, dunes, capsys):
+    "Also that of a picture whose training was only begun, and of one that failed; the new ones find names of their own."
+    photos, runs, small = tmp_path/"g", tmp_path/"runs", dunes[..., :40, :60]
+    command = ["train-many", str(photos), "--out", str(runs), "--device", "cpu", "--jobs", "1", "--iters", "1", "--max-size", "27", "--set", "min_size=18", "--set", "width=4"]
+    save_image(small, photos/"a.png"); (photos/"broken.png").write_bytes(b"")
+    assert run_command(command) == 1
+    stamp = (runs/"a"/"model.safetensors").stat().st_mtime_ns
+    save_image(small, photos/"a.jpg"); save_image(small, photos/"broken.jpg"); (photos/"A.png").write_bytes((photos/"a.png").read_bytes())
+    assert run_command(command) == 1
+    with open(runs/"summary.csv", encoding="utf-8", newline="") as lines: named = {Path(row["picture"]).name: (row["name"], row["status"]) for row in csv.DictReader(lines)}
+    assert named["a.png"] == ("a", "trained") and named["broken.png"] == ("broken", "failed") and named["broken.jpg"] == ("broken.jpg", "trained") and len({name for name, _ in named.values()}) == 5
+    assert (runs/"a"/"model.safetensors").stat().st_mtime_ns == stamp and not (runs/"a.png").exists()
+    (runs/".state"/"a.jpg.json").write_text("[3]"); (runs/".state"/"lost.json").write_text('{"row": 3, "picture": 4}')      # damaged states name nothing
+    before = {file: file.stat().st_mtime_ns for file in runs.rglob("model.safetensors")}
+    assert run_command(command) == 1 and {file: file.stat().st_mtime_ns for file in runs.rglob("model.safetensors")} == before
+    many._begin(runs/".state"/"b.json", "session", photos/"b.png")
+    assert many._given(runs)[str(photos/"b.png")] == "b" and many._given(tmp_path/"nowhere") == {}
+
+
+def test_what_the_system_refuses_is_told_in_plain_words():
+    picture = Path("p.png")
+    assert many._failed("p", picture, OSError(28, "No space left on device", "runs/p/model.safetensors"))["error"] == "runs/p/model.safetensors: No space left on device"
+    assert many._failed("p", picture, OSError(28, "No space left on device"))["error"] == "writing: No space left on device"
+    assert many._failed("p", picture, OSError("image file is truncated"))["error"] == "image file is truncated"
+    assert many._failed("p", picture, RuntimeError("out of cards"))["error"] == "RuntimeError: out of cards"
+
+
+def test_the_plan_counts_pictures_in_plain_english():
+    assert many._plan(1, 1, "dask", 1) == "1 of 1 picture to train on dask" and many._plan(0, 2, "dask", 1) == "0 of 2 pictures to train on dask"

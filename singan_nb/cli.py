@@ -292,11 +292,10 @@ def train_many_command(
     save_every:SaveEvery = 30., settings:Settings = None, config:SettingsFile = None, quiet:Quiet = None,
 ):
     "Train a model on each picture of a folder; the same command again does what is left."
-    from singan_nb.many import picture_files, train_many
+    from singan_nb.many import train_many
     given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
     config = _config(given, settings, config, preset, device=device)
-    say(f"training {_count(len(set(picture_files(places))), 'picture')}, {config.iters} iterations a scale, "
-        f"longer side at most {config.max_size} pixels")
+    say(f"{config.iters} iterations a scale, longer side at most {config.max_size} pixels")
     rows = train_many(places, out, config, device, backend, address, jobs, save_every, progress=not _quiet.get())
     for row in rows: show(f"{row['name']:20} {_outcome(row)}")
     trained = sum(row["status"] == "trained" for row in rows)
@@ -624,7 +623,7 @@ def quality(
     names = _listed(photographs) if photographs else [photo.name for photo in bundled_images()]
     configs = {(preset, seed): _config(dict(seed=seed, iters=iters, max_size=max_size), preset=preset)
                for preset in _listed(presets) for seed in _listed(seeds, int)}
-    results = open_results(out, machine_name(pick_device(device)))
+    results = open_results(out, machine_name(pick_device(device)), "quality")
     _tell_trainings(names, list(configs.values()), device)
     measure_all(out, results, names, configs, number, device, runs, report=say)
     say(f"{_count(len(results['rows']), 'measurement')} in {out}")
@@ -649,7 +648,7 @@ def bench(
     names = _listed(photographs)
     configs = [(preset, _config(dict(max_size=size, seed=seed, iters=iters), preset=preset)) for preset in _listed(presets)
                for size in _listed(sizes, int) for seed in _listed(seeds, int)]
-    results = open_results(out, machine_name(pick_device(device)))
+    results = open_results(out, machine_name(pick_device(device)), "bench")
     _tell_trainings(names, [config for _, config in configs], device)
     bench_all(out, results, names, configs, budget, device, report=lambda text: say(text, sys.stderr))
     if as_json: print(json.dumps(results, indent=1)); return
@@ -687,6 +686,7 @@ def animate_command(
     check_film(out, fps); _check_place(out)
     network = _model(model, device)
     size = output_size(network.sizes[-1], height, width)
+    check_film(out, fps, size or network.sizes[-1])
     start_scale, words = _chosen(network, start_scale, ANIMATE_SHARE, "--start-scale", first=0)
     make = lambda k, length: animate(network, k, alpha, beta, length, seed, loop, border, size)
     film = make(start_scale, frames)
@@ -694,8 +694,11 @@ def animate_command(
     save_animation(progress_bar(iterable=film, total=frames, unit="frame", disable=frames < 2 or _quiet.get()), out, fps)
     h, w = size or network.sizes[-1]
     say(f"wrote {out}, {_count(frames, 'frame')} of {h}×{w} pixels, {frames/fps:.1f} s, {words}")
-    if strip: _film_strip((make(k, min(frames, 24)) for k in range(len(network.scales))),
-                          out.with_name(out.stem + "_strip.png"))
+    if not strip: return
+    starts, length = range(len(network.scales)), min(frames, 24)
+    _tell_drawing(network, size, len(starts)*length, "frame")
+    films = (make(k, length) for k in progress_bar(iterable=starts, unit="film", disable=_quiet.get()))
+    _film_strip(films, out.with_name(out.stem + "_strip.png"))
 
 # %% ../nbs/practice/22_scripts.ipynb #1ab65bac
 def compare_enlargements(

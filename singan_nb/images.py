@@ -701,9 +701,9 @@ def _images(images):
         yield image if image.ndim == 4 else image[None]
 
 def _captions(captions, count):
-    "One caption for each of `count` images."
+    "A caption for each of `count` images, or more."
     captions = [captions] if isinstance(captions, str) else list(captions or [""]*count)
-    if len(captions) != count: raise ImageError(f"{count} images need as many captions, not {len(captions)}")
+    if len(captions) < count: raise ImageError(f"{count} images need as many captions, not {len(captions)}")
     return captions
 
 # %% ../nbs/lessons/00_images.ipynb #261239fe

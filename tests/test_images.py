@@ -736,7 +736,8 @@ def test_a_sheet_shows_every_picture_or_says_why_not():
     for form in (*forms, [forms[0]], red[None].double()): assert (np.asarray(images_grid(form)) == pixels).all()
     assert images_grid(forms).width == 5*8 + 4*8 and images_grid(forms, columns=2).size == (2*8 + 8, 3*8 + 2*8)
     assert images_grid(red, "a caption").size == images_grid([red], ["a caption"]).size and show_images(red, "a caption").alt == "a caption"
-    for wrong in (dict(captions=["one"]), dict(captions="five!"), dict(captions=["a"]*6), dict(columns=0), dict(columns=-1), dict(height=0)):
+    assert (np.asarray(images_grid([red], ["one", "two"])) == np.asarray(images_grid([red], ["one"]))).all()
+    for wrong in (dict(captions=["one"]), dict(captions="five!"), dict(columns=0), dict(columns=-1), dict(height=0)):
         for call in (images_grid, show_images):
             with pytest.raises(ImageError, match="captions|must be at least 1"): call(forms, **wrong)
     for wrong in ([], [torch.zeros(2, 3, 4, 4)], [None], [torch.zeros(1, 4, 4)]):

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from PIL import GifImagePlugin, Image
 
-from .images import Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
+from .images import SIDES, Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
 from .models import RECONSTRUCTIONS, SinGAN, as_path, seeded, white_noise
 from .sampling import (as_model, as_size, as_whole, check_finite, check_number, finest_width, memory_for,
                                 pick_seed, scale_at)
@@ -208,7 +208,7 @@ def _mp4(file, pictures, fps):
 
 # %% ../nbs/applications/14_animate.ipynb #8eb1dddb
 ANIMATIONS = {".gif": (_gif, 50), ".webp": (_webp, 1000), ".mp4": (_mp4, 240)}  # writer, most frames a second
-LONGEST_SIDES = {".gif": 65535, ".webp": 16383, ".mp4": 16384}                  # in pixels
+LONGEST_SIDES = {".gif": 65535, ".webp": SIDES["WEBP"], ".mp4": 16384}          # in pixels
 
 def check_film(
     path:str|Path, # of the animation

@@ -909,7 +909,7 @@ def run_command(
         warnings.showwarning = lambda message, *_: notes.append(f"note: {message}")
         try:
             if "\0" in line: raise _refused("a name must not hold a zero byte")
-            code = app(arguments or ["--help"], standalone_mode=False, prog_name="singan") or 0
+            code = app(arguments, standalone_mode=False, prog_name="singan") or 0
             for note in notes: say(note, sys.stderr)
             return code
         except (Exception, KeyboardInterrupt) as error:

@@ -419,7 +419,7 @@ def _opened(data, kind):
     try: picture = Image.OPEN[kind][0](io.BytesIO(data), "")
     except (SyntaxError, IndexError, TypeError, struct.error): raise UnidentifiedImageError(f"not a {kind}") from None
     if Image.MAX_IMAGE_PIXELS and picture.width*picture.height > Image.MAX_IMAGE_PIXELS:
-        raise ImageError(f"unpacks to more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first")
+        raise Image.DecompressionBombError                                               # see `_explained`
     return picture
 
 # %% ../nbs/lessons/00_images.ipynb #9682be8e

@@ -225,8 +225,12 @@ def check_onnx(
     tolerance:float=5e-4, # largest allowed difference, on the scale of [-1, 1]
 ) -> float: # largest difference found
     "Compare with PyTorch: every start scale, and two other sizes. Raises `ExportError` if they differ by more."
-    session, model = _session(str(as_path(path))), as_model(model)
-    return _check(path, lambda noises, start: run_onnx(session, noises, start), model, tolerance)
+    return _check_file(as_path(path), path, as_model(model), tolerance)
+
+def _check_file(file, name, model, tolerance):
+    "The same for a file that is called by another name."
+    session = _session(str(file))
+    return _check(name, lambda noises, start: run_onnx(session, noises, start), model, tolerance)
 
 # %% ../nbs/practice/29_onnx.ipynb #b242a18f
 def _rounded(model):
@@ -251,8 +255,7 @@ def export_onnx(
     made = _whole(model, half)
     with atomic_write(path) as partial:
         partial.write_bytes(made.SerializeToString())
-        session, drawn = _session(str(partial)), _rounded(model) if half else model
-        return _check(path, lambda noises, start: run_onnx(session, noises, start), drawn, tolerance)
+        return _check_file(partial, path, _rounded(model) if half else model, tolerance)
 
 # %% ../nbs/practice/29_onnx.ipynb #8e2b7d90
 def _scale_graph(model, k, half):

@@ -864,6 +864,15 @@ def _any_letter():
             try: stream.reconfigure(errors=errors)
             except OSError: pass                                     # nobody reads it any more
 
+@contextmanager
+def _no_watchers():
+    "End the threads that tqdm began while the context lasted, to look after its bars."
+    before = threading.enumerate()
+    try: yield
+    finally:
+        for thread in threading.enumerate():
+            if thread not in before and hasattr(thread, "tqdm_cls"): thread.exit()
+
 def _warn(text):
     "A line on the error stream, if there still is one."
     try: print(_safe(" ".join(text.split())), file=sys.stderr, flush=True)
@@ -905,11 +914,11 @@ def run_command(
 ) -> int: # exit code
     "Run a command and return its exit code; the process is left as it was found."
     line, notes, level = shlex.join(["singan", *arguments]), [], _quiet.set(None)
-    with warnings.catch_warnings(), _any_letter(), _signals_stop() as came:
+    with warnings.catch_warnings(), _any_letter(), _no_watchers(), _signals_stop() as came:
         warnings.showwarning = lambda message, *_: notes.append(f"note: {message}")
         try:
             if "\0" in line: raise _refused("a name must not hold a zero byte")
-            code = app(arguments, standalone_mode=False, prog_name="singan") or 0
+            code = typer.main.get_command(app)(arguments, standalone_mode=False, prog_name="singan") or 0
             for note in notes: say(note, sys.stderr)
             return code
         except (Exception, KeyboardInterrupt) as error:

@@ -437,7 +437,7 @@ def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
 def process_state():
     return dict(filters=list(warnings.filters), showwarning=warnings.showwarning, threads=torch.get_num_threads(), dtype=torch.get_default_dtype(), locale=locale.setlocale(locale.LC_ALL), grad=torch.is_grad_enabled(),
                 signals={name: signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP")}, streams=(sys.stdout.errors, sys.stderr.errors), quiet=_quiet.get(), alive=threading.active_count(),
-                environment=dict(os.environ), folder=os.getcwd(), recursion=sys.getrecursionlimit(), hook=sys.excepthook, tf32=torch.backends.cudnn.allow_tf32)
+                environment={name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}, folder=os.getcwd(), recursion=sys.getrecursionlimit(), hook=sys.excepthook, tf32=torch.backends.cudnn.allow_tf32)
 
 
 @pytest.mark.parametrize("arguments, code", [
@@ -453,6 +453,20 @@ def test_the_process_is_left_as_it_was(run, tmp_path, monkeypatch, arguments, co
         with pytest.raises(ZeroDivisionError): run_command(words)
     else: assert run_command(words) == code
     assert process_state() == before
+
+
+def test_the_first_command_of_a_process_leaves_it_as_it_was(run, tmp_path):
+    "Later ones find what the first one left; PyTorch's own name in the environment is PyTorch's."
+    code = """if True:
+        import sys; sys.path.insert(0, sys.argv.pop(1))
+        from test_cli import process_state, run_command
+        before = process_state()
+        for line in ("fly", f"sample {sys.argv[1]} -n 1 --out {sys.argv[2]}/samples", f"train dunes --out {sys.argv[2]}/run --preset class --max-size 40 --iters 1"):
+            print(run_command(line.split()), file=sys.stderr)
+            after = process_state()
+            assert after == before, {name: (before[name], after[name]) for name in before if before[name] != after[name]}"""
+    done = subprocess.run([sys.executable, "-c", code, os.path.dirname(__file__), run, tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0 and [line for line in done.stderr.splitlines() if line.isdigit()] == ["2", "0", "0"], done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -115,4 +115,4 @@ def verdict(rows):
     return dict(rounds=last["rounds"], growth=growth, steady=steady)
 
 
-main()
+if __name__ == "__main__": main()

@@ -10,7 +10,8 @@ __all__ = ['CORNERS', 'CLEAR', 'DEFINED', 'RAW', 'TURNS', 'DEVELOP', 'READ', 'KI
            'atomic_write', 'check_picture_file', 'save_image']
 
 # %% ../nbs/lessons/00_images.ipynb #abc4059d
-import base64, contextlib, contextvars, io, json, logging, os, re, struct, warnings, zlib
+import base64, contextlib, contextvars, functools, hashlib, io, itertools, json, logging, os, re, socket, struct
+import warnings, zlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -750,6 +751,31 @@ def resize(
     if tuple(image.shape[-2:]) == tuple(size): return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
 
+# %% ../nbs/lessons/00_images.ipynb #lef70001
+_number = itertools.count()                      # two threads may write the same file
+
+@functools.cache
+def _computer():
+    "A few letters for this computer: others may write into the same folder."
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+def _has_ended(process):
+    "Has a process of this computer ended? On Windows, where one cannot ask, the answer is no."
+    if os.name == "nt": return False
+    try: os.kill(process, 0)
+    except ProcessLookupError: return True
+    except (OSError, OverflowError): return False             # it belongs to somebody else
+    return False
+
+@functools.cache
+def _remove_left(folder):
+    "Remove, once for each folder, the temporary files of processes that were killed."
+    for file in folder.glob(f".*.{_computer()}.*.partial"):
+        process = file.name.split(".")[-3]
+        if process.isdecimal() and _has_ended(int(process)):
+            with contextlib.suppress(OSError): file.unlink()
+
+
 # %% ../nbs/lessons/00_images.ipynb #ac8d6691
 @contextlib.contextmanager
 def atomic_write(
@@ -759,7 +785,8 @@ def atomic_write(
      "on failure removed; raises `OSError` that names `path`.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    _remove_left(path.parent)
+    partial = path.with_name(f".{path.name}.{_computer()}.{os.getpid()}.{next(_number)}.partial")
     try:
         yield partial
         with open(partial, "rb+") as file: os.fsync(file.fileno())

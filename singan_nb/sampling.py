@@ -100,7 +100,7 @@ def check_shares(
 def in_tiles(
     tile:int=1024, # side of a tile, in pixels
 ): # function (scale, noise, base) that does what the scale does
-    "Apply a scale in tiles that need little memory; the result is the same."
+    "Apply a scale in tiles that need little memory; the result is the same, up to rounding."
     frozen = Frozen()
     def run(scale, noise, base):
         seen, r = base if noise is None else scale.noise_amp*noise + base, scale.generator.radius

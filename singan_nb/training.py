@@ -424,6 +424,7 @@ def locked(
     except Timeout:
         raise RunBusy(f"{folder} is in use by {_owner(folder)}; wait until it ends, or give another folder") from None
     except PermissionError: raise RunError(f"{folder} may not be written; check its permissions") from None
+    except OSError as error: raise OSError(error.errno, error.strerror, str(folder)) from None        # not its .lock
     owner = folder/".owner"
     try:
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, 
                            step_memory, train, train_many, training_command, write_summary, write_tensors)
 from singan_nb.cli import run_command
 from singan_nb.explore import Shown, save_shown
+from singan_nb.images import atomic_write
 from singan_nb.training import Run
 
 OPTIONS = ["--preset", "class", "--max-size", "48", "--device", "cpu"]
@@ -136,6 +138,18 @@ def test_a_disk_that_is_really_full(tmp_path):
     assert same_weights(SinGAN.load(tmp_path/"run"), train(load_image("dunes"), Config.preset("class", max_size=48, iters=3), progress=False, device="cpu"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root, to mount a disk")
+def test_a_disk_that_may_only_be_read(tmp_path):
+    "The folder is named, not a file of ours in it that nobody knows."
+    script = f"""set -e
+        mkdir {tmp_path}/disk; mount -t tmpfs -o size=1m none {tmp_path}/disk
+        mkdir {tmp_path}/disk/run; mount -o remount,ro {tmp_path}/disk; set +e
+        {sys.executable} -m singan_nb train dunes --out {tmp_path}/disk/run {' '.join(OPTIONS)} --iters 3; echo "code $?" """
+    done = subprocess.run(["unshare", "-m", "bash", "-c", script], capture_output=True, text=True, timeout=600)
+    if "unshare" in done.stderr or "mount:" in done.stderr: pytest.skip(done.stderr.splitlines()[0])
+    assert "code 2" in done.stdout and done.stderr.splitlines()[-1] == f"error: {tmp_path}/disk/run: Read-only file system; nothing half-written is left there"
+
+
 @pytest.mark.parametrize("place", ["", "run"])
 def test_a_folder_that_may_not_be_written(tmp_path, place):
     "Also for root, without the right to ignore permissions."
@@ -182,6 +196,30 @@ def test_an_interrupt_at_every_write(tmp_path, dunes, monkeypatch):
         assert same_weights(straight, train(dunes, tiny, run, resume=True, progress=False))
         places += 1
     assert places > 20
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
+    "Not what another computer, a living process or somebody else may have there; whatever the name of the file."
+    write = """if True:
+        import os, signal, sys; from singan_nb.images import atomic_write
+        with atomic_write(sys.argv[1]) as file:
+            file.write_text("a part")
+            if len(sys.argv) > 2: print(file, flush=True); os.kill(os.getpid(), signal.SIGKILL)"""
+    left = [subprocess.run([sys.executable, "-c", write, tmp_path/name, "kill"], capture_output=True, text=True).stdout.strip() for name in ("sample_000.png", "a [1]*.b.gif")]
+    assert list(map(os.path.exists, left)) == [False, True]             # the second has removed what the first one left
+    number = Path(left[0]).name.split(".")[-3]
+    others = [tmp_path/f".a.{singan_nb.images._computer()}.{os.getpid()}.0.partial", tmp_path/f".a.0a0a0a.{number}.0.partial", tmp_path/".a.partial", tmp_path/"a.partial"]
+    for file in others: file.touch()
+    subprocess.run([sys.executable, "-c", write, tmp_path/"c.txt"], check=True)
+    assert set(tmp_path.iterdir()) == {*others, tmp_path/"c.txt"}
+
+
+def test_threads_that_write_one_file_do_not_disturb_each_other(tmp_path):
+    def write(text):
+        for _ in range(50):
+            with atomic_write(tmp_path/"a") as file: file.write_text(text)
+    with ThreadPoolExecutor(8) as pool: list(pool.map(write, "abcdefgh"))
+    assert (tmp_path/"a").read_text() in "abcdefgh" and list(tmp_path.iterdir()) == [tmp_path/"a"]
 
 
 def test_an_interrupt_from_the_first_moment(tmp_path):

@@ -55,6 +55,13 @@ def test_tiles_have_no_seams(model, tile):
     assert torch.allclose(whole, tiled, atol=1e-5)
 
 
+@pytest.mark.parametrize("tile, most", [(16, 1e-4), (128, 1e-6)])
+def test_tiles_differ_by_rounding_alone(tile, most):
+    "As the lesson says, of a trained model."
+    whole, tiled = (next(sample_batches("dunes", 1, 0, tile=side)) for side in (1024, tile))
+    assert (whole - tiled).abs().max() < most and whole.std() > .1
+
+
 def test_a_large_sample_in_tiles_equals_itself_in_other_tiles(model):
     a, b = (next(sample_batches(model, 1, 0, 0, (700, 500), tile=tile)) for tile in (256, 1024))
     assert torch.allclose(a, b, atol=1e-5)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test test-browser app test-cluster test-hostile test-nightly test-matrix long-run bench gpu lint notebooks export readme lab versions hooks clean
+.PHONY: demo test test-browser app test-cluster test-hostile test-nightly test-attack test-matrix long-run bench gpu lint notebooks export readme lab versions hooks clean
 
 demo: .venv/library  ## train on a bundled photograph (minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
@@ -45,6 +45,9 @@ test-hostile: .venv/develop  ## some hundred hostile images and model files, and
 
 test-nightly: .venv/develop  ## ten thousand hostile images, and as many model files; figures in results/hostile.json
 	SINGAN_HOSTILE=10000 SINGAN_HOSTILE_RECORD=results/hostile.json $(BIN)/python -m pytest -q -p no:warnings tests/test_hostile.py
+
+test-attack: .venv/develop  ## kills, flipped bits, bombs, hostile folders, locks, explorers (an hour); figures in results/attack.json
+	OMP_NUM_THREADS=1 $(BIN)/python tests/attack.py --out results/attack.json
 
 test-matrix: .venv/develop  ## Python 3.10 to 3.13, oldest and newest dependencies, each in a fresh environment (GB, an hour)
 	$(BIN)/python scripts/matrix.py

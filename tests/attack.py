@@ -9,6 +9,7 @@ tests/test_attack.py does the same in short.
 import argparse
 import base64
 import contextlib
+import errno
 import io
 import json
 import os
@@ -28,11 +29,13 @@ from pathlib import Path
 
 import torch
 from conftest import same_weights
+from tqdm.auto import tqdm
 
 from singan_nb.all import Callback, Config, RunBusy, SinGAN, SinGANError, import_official, load_image, locked, read_log, sample, save_image, train
 from singan_nb.bench import machine_name
 from singan_nb.cli import run_command
 from singan_nb.images import MOST_UPLOADED, atomic_write
+from singan_nb.training import progress_bar
 
 TINY = dict(max_size=36, min_size=18, width=4, iters=2)
 ROOM = 300                          # MB that reading one file may take beside what the program holds
@@ -65,17 +68,29 @@ def forked(work, *given, seconds=PATIENCE, room=None):
     return ended, what, round(time.monotonic() - begun, 1), memory
 
 
+def each(items):
+    "Items with a bar; in a log a line a minute."
+    tqdm.monitor_interval = 0                                                   # no thread of it: processes are copied here
+    return progress_bar(iterable=list(items))
+
+
 def count(figures, outcome): figures[outcome] = figures.get(outcome, 0) + 1
 
 
-# kills of one training
+# one training, ended anywhere
 
-def die_at(place, folder):
-    "Kill this process before its file operation of that number in a folder; returns the counter."
+def kill(): os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill(): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def at_operation(place, folder, act):
+    "Do something before this process's file operation of that number in a folder; returns the counter."
     seen, flush = [0], os.fsync
     def operation():
-        if seen[0] == place: os.kill(os.getpid(), signal.SIGKILL)
         seen[0] += 1
+        if seen[0] == place: act()
     def hook(event, arguments):
         if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.scandir") and str(folder) in str(arguments[0]): operation()
     def fsync(file): operation(); flush(file)
@@ -84,30 +99,68 @@ def die_at(place, folder):
     return seen
 
 
-def train_tiny(run, place=-1):
-    "Begin a training, or go on with it; returns the number of its file operations. It is killed at one of them."
-    seen = die_at(place, run)
-    train(load_image("dunes"), Config.preset("class", **TINY), run, resume=True, progress=False, device="cpu", save_every=0)
+def train_tiny(run, place=0, act=None, moment=0.):
+    "Begin a training, or go on with it; returns the number of its file operations. One of them, or a moment in seconds, is its end."
+    seen = at_operation(place, run, act)
+    if moment: signal.setitimer(signal.ITIMER_REAL, moment)                    # nobody handles it, so it ends the process
+    try: train(load_image("dunes"), Config.preset("class", **TINY), run, resume=True, progress=False, device="cpu", save_every=0)
+    except OSError as error: raise SinGANError(str(error)) from None           # as the command says it
     return seen[0]
 
 
-def file_operations(times, folder):
-    "Kill -9 before a file operation of a small training, for each of them; the same call goes on to the same bits."
-    train_tiny(folder/"first")                                          # what is imported late is there now
-    operations, figures, faults = forked(train_tiny, folder/"whole")[1], {}, []
-    straight, log = SinGAN.load(folder/"whole"), read_log(folder/"whole")
-    places = range(operations) if times >= operations else random.Random(0).sample(range(operations), times)
-    for place in places:
-        run = folder/f"run{place}"
-        killed, again = forked(train_tiny, run, place), forked(train_tiny, run)
-        if killed[0] != "killed by signal 9": faults.append(f"operation {place}: {killed[:2]} instead of a kill")
-        elif again[0] != "done": faults.append(f"operation {place}: {again[:2]}")
-        elif not same_weights(SinGAN.load(run), straight) or read_log(run) != log: faults.append(f"operation {place}: other weights or another log")
-        elif left := sorted(file.name for file in run.rglob(".*")): faults.append(f"operation {place}: {left} is left")
-        elif len(list((run/"previews").iterdir())) != len(straight.scales): faults.append(f"operation {place}: a preview is lost")
-        else: count(figures, "resumed to the same bits")
+def undisturbed(folder):
+    "The number of file operations of a training, its run, and the seconds that it takes."
+    train_tiny(folder/"first")                                                  # what is imported late is there now
+    _, operations, seconds, _ = forked(train_tiny, folder/"whole")
+    return operations, folder/"whole", seconds
+
+
+def wrong_end(run, whole):
+    "Go on with a run; what is wrong in the end, in words."
+    again, straight = forked(train_tiny, run), SinGAN.load(whole)
+    if again[0] != "done": return str(again[:2])
+    if not same_weights(SinGAN.load(run), straight) or read_log(run) != read_log(whole): return "other weights or another log"
+    if left := sorted(file.name for file in run.rglob(".*")): return f"{left} is left"
+    return "" if len(list((run/"previews").iterdir())) == len(straight.scales) else "a preview is lost"
+
+
+def each_operation(times, folder, act, expected):
+    "Act before a file operation of a training, for each of them; the same call goes on to the same bits."
+    operations, whole, _ = undisturbed(folder)
+    figures, faults, places = {}, [], range(1, operations + 1)
+    for place in each(places if times >= operations else random.Random(0).sample(places, times)):
+        ended, what, *_ = forked(train_tiny, run := folder/f"run{place}", place, act)
+        wrong = "" if ended in expected and "\n" not in str(what) else f"{ended}: {what}; "
+        wrong += wrong_end(run, whole)
+        if wrong: faults.append(f"operation {place}: {wrong}")
+        else: count(figures, ended)
         shutil.rmtree(run, ignore_errors=True)
-    return dict(operations=operations, kills=len(places), **figures, faults=faults)
+    return dict(operations=operations, tried=min(times, operations), **figures, same_bits_in_the_end=sum(figures.values()), faults=faults)
+
+
+def file_operations(times, folder):
+    "Kill -9 before a file operation."
+    return each_operation(times, folder, kill, ["killed by signal 9"])
+
+
+def full_disk(times, folder):
+    "A file operation fails for want of space: one line, if the training cannot do without it."
+    return each_operation(times, folder, fill, ["refused", "done"])
+
+
+def moments(times, folder):
+    "Kill a training at random moments, again and again until it is done; then the next one."
+    _, whole, seconds = undisturbed(folder)
+    chance, kills, trainings, faults = random.Random(6), 0, 0, []
+    while kills < times:
+        run, ended = folder/f"run{trainings}", "killed"
+        while ended != "done" and kills < times:
+            ended, what, *_ = forked(train_tiny, run, 0, None, chance.uniform(.001, seconds))
+            kills += ended == "killed by signal 14"
+            if ended not in ("done", "killed by signal 14"): faults.append(f"training {trainings}: {ended}: {what}"); break
+        wrong, trainings = wrong_end(run, whole), trainings + 1
+        if wrong: faults.append(f"training {trainings}: {wrong}")
+    return dict(kills=kills, trainings=trainings, same_bits_in_the_end=trainings - len(faults), faults=faults)
 
 
 # kills of many trainings
@@ -163,7 +216,7 @@ def wrong_runs(runs, models, said, code):
 def worker_kills(times, folder):
     "Kill -9 one of two workers, each second time within a second of its start; the command itself finishes."
     (command, models), chance, figures, faults = many_command(folder), random.Random(1), {"kills": 0}, []
-    for turn in range(times):
+    for turn in each(range(times)):
         runs, said = folder/f"runs{turn}", folder/f"said{turn}"
         parent = begin(command, runs, said)
         while len(workers := children(parent.pid)) < 2 and parent.poll() is None: time.sleep(.01)
@@ -180,7 +233,7 @@ def worker_kills(times, folder):
 def parent_kills(times, folder):
     "KILL, TERM, HUP and INT to the parent at any moment; its workers end, and the same command finishes."
     (command, models), chance, figures, faults, slowest = many_command(folder), random.Random(2), {}, [], 0.
-    for turn in range(times):
+    for turn in each(range(times)):
         runs, said = folder/f"runs{turn}", folder/f"said{turn}"
         name = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGKILL", "SIGINT")[turn % 5]
         parent = begin(command, runs, said)
@@ -219,6 +272,15 @@ def locks(times, folder):
     faults = [f"{ended}: {what}" for ended, what, *_ in done if ended != "done"]
     held, refused, overlaps = map(sum, zip((0, 0, 0), *(what for ended, what, *_ in done if ended == "done")))
     return dict(locks=held, refused=refused, overlaps=overlaps, faults=faults + [f"{overlaps} times two at once"]*(overlaps > 0))
+
+
+def threads(times, folder):
+    "Samples drawn in sixteen threads at once are those that are drawn alone."
+    model = stopped_run(folder/"stopped")[1]
+    alone = [sample(model, 1, seed=seed) for seed in range(times)]
+    with ThreadPoolExecutor(16) as pool: together = list(pool.map(lambda seed: sample(model, 1, seed=seed), range(times)))
+    same = sum(map(torch.equal, alone, together))
+    return dict(samples=times, equal=same, faults=[f"{times - same} other samples"]*(same < times))
 
 
 # damage
@@ -260,7 +322,7 @@ def flips(times, folder):
     chance, figures, faults = random.Random(3), {}, []
     for name in ("model.safetensors", "checkpoint.safetensors", "log.csv", "config.json", "image.png"):
         whole = (folder/"stopped"/name).read_bytes()
-        for turn in range(times):
+        for turn in each(range(times)):
             run = shutil.copytree(folder/"stopped", folder/"run")
             (run/name).write_bytes(flipped(whole, chance))
             got, wrong = outcome(lambda: train(*given, folder/"run", resume=True, device="cpu", progress=False), lambda model: same_weights(model, straight))
@@ -274,7 +336,7 @@ def flipped_models(times, folder):
     "Flip a bit of a model's file, then draw: refused in one line, or the same picture."
     file, chance, figures, faults = stopped_run(folder/"stopped")[1].save(folder/"m.safetensors"), random.Random(4), {}, []
     whole, picture = file.read_bytes(), sample(SinGAN.load(file), 1, seed=0)
-    for turn in range(times):
+    for turn in each(range(times)):
         file.write_bytes(flipped(whole, chance))
         got, wrong = outcome(lambda: sample(SinGAN.load(file), 1, seed=0), lambda drawn: torch.equal(drawn, picture))
         if wrong: faults.append(f"turn {turn}: {got}")
@@ -321,7 +383,7 @@ def bombs(times, folder):
     save_image(torch.zeros(1, 3, 4096, 4096), folder/"large.png")
     tries, faults, most = bombs_and_readers(folder), [], [0, 0]
     before = set(folder.rglob("*"))
-    for name, work in list(tries.items())[:times]:
+    for name, work in each(list(tries.items())[:times]):
         ended, what, *took = forked(*work, room=ROOM)
         most = list(map(max, most, took))
         if ended != "refused" or "\n" in what: faults.append(f"{name}: {ended}: {what}")
@@ -336,7 +398,7 @@ def official_folders(times, folder):
     from test_official import MALFORMED, write_official
     write_official(folder/"whole")
     figures, faults, most = {}, [], [0, 0]
-    for kind, (spoil, _) in list(MALFORMED.items())[:times]:
+    for kind, (spoil, _) in each(list(MALFORMED.items())[:times]):
         spoil(copy := shutil.copytree(folder/"whole", folder/"copy"))
         ended, what, *took = forked(commanded, "import-official", copy, "--out", folder/"m.safetensors", room=ROOM)
         count(figures, ended)
@@ -372,7 +434,7 @@ def hostile_runs(times, folder):
     words = ["train-many", folder/"pictures", *options, "--out", folder/"runs"]
     stopped_run(folder/"stopped")
     cases, figures, faults, before = [(name, kind) for name in SPOILED_FILES for kind in SPOILED], {}, [], set(folder.rglob("*"))
-    for name, kind in random.Random(5).sample(cases, min(times, len(cases))):
+    for name, kind in each(random.Random(5).sample(cases, min(times, len(cases)))):
         run = shutil.copytree(folder/"stopped", folder/"runs"/"a")
         (run.parent/".state").mkdir()
         for file in ("../.state/a.json", "../summary.csv", ".lock", ".owner"): (run/file).write_text("{}")
@@ -400,13 +462,13 @@ def explorers(times, folder):
 
 
 ALL = 10**6
-ATTACKS = {file_operations: ALL, worker_kills: 20, parent_kills: 20, locks: 2000, flips: 200, flipped_models: 400, bombs: ALL, official_folders: ALL, hostile_runs: ALL, explorers: 100}
+ATTACKS = {file_operations: ALL, full_disk: ALL, moments: 60, worker_kills: 20, parent_kills: 20, locks: 2000, threads: 160, flips: 200, flipped_models: 400, bombs: ALL, official_folders: ALL, hostile_runs: ALL, explorers: 100}
 
 
 def attack(name, times):
     "Run one attack in a process of its own; returns its figures."
-    done = subprocess.run([sys.executable, __file__, name, "--times", str(times)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if done.returncode not in (0, 1) or not done.stdout.strip(): return dict(faults=[f"the attack itself ended with code {done.returncode}: {done.stderr[-500:]}"])
+    done = subprocess.run([sys.executable, __file__, name, "--times", str(times)], stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode not in (0, 1) or not done.stdout.strip(): return dict(faults=[f"the attack itself ended with code {done.returncode}"])
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -415,6 +477,7 @@ def all_attacks(out):
     record = dict(machine=machine_name(torch.device("cpu")), torch=torch.__version__, python=sys.version.split()[0], begun=datetime.now(timezone.utc).isoformat(timespec="seconds"), attacks={})
     for work, times in ATTACKS.items():
         begun = time.monotonic()
+        print(work.__name__, flush=True)
         figures = attack(work.__name__, times)
         record["attacks"][work.__name__] = dict(seconds=round(time.monotonic() - begun), **figures)
         if out:
@@ -437,7 +500,7 @@ def main():
         raise SystemExit(1 if figures["faults"] else 0)
     for name, figures in all_attacks(given.out):
         found |= bool(figures["faults"])
-        print(f"{name}: {len(figures['faults'])} faults, {figures['seconds']} s", *figures["faults"], sep="\n  ", flush=True)
+        print(f"  {len(figures['faults'])} faults, {figures['seconds']} s", *figures["faults"], sep="\n  ", flush=True)
     raise SystemExit(found)
 
 

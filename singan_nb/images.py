@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['CORNERS', 'CLEAR', 'DEFINED', 'RAW', 'TURNS', 'DEVELOP', 'READ', 'KINDS', 'OTHERS', 'PLUGINS', 'MOST',
-           'MOST_UPLOADED', 'PHOTOGRAPHS', 'FORMATS', 'HOLDS', 'SIDES', 'printable', 'SinGANError', 'ImageError',
-           'to_tensor', 'to_pixels', 'open_picture', 'Photograph', 'bundled_images', 'load_image', 'check_image',
-           'as_image', 'read_mask', 'Picture', 'show_figure', 'caption_font', 'images_grid', 'show_images', 'resize',
-           'atomic_write', 'check_picture_file', 'save_image']
+           'MOST_UPLOADED', 'RUN_LENGTHS', 'PHOTOGRAPHS', 'FORMATS', 'HOLDS', 'SIDES', 'printable', 'SinGANError',
+           'ImageError', 'to_tensor', 'to_pixels', 'open_picture', 'Photograph', 'bundled_images', 'load_image',
+           'check_image', 'as_image', 'read_mask', 'Picture', 'show_figure', 'caption_font', 'images_grid',
+           'show_images', 'resize', 'atomic_write', 'check_picture_file', 'save_image']
 
 # %% ../nbs/lessons/00_images.ipynb #abc4059d
-import base64, contextlib, contextvars, functools, hashlib, io, itertools, json, logging, os, re, socket, struct
+import base64, contextlib, contextvars, functools, hashlib, io, itertools, json, logging, lzma, os, re, socket, struct
 import warnings, zlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -101,7 +101,8 @@ def _levels(
             warnings.warn(f"no value is above {high}: they are taken as {bits} bits", stacklevel=3)
         white = 2**bits - 1
     kinds = {255: np.uint8, 65535: np.uint16}
-    return values.astype(kinds[white]) if white in kinds else (values/white).astype(np.float32).clip(0, 1)
+    if white in kinds: return values.astype(kinds[white])
+    return np.divide(values, np.float32(white), dtype=np.float32, casting="unsafe").clip(0, 1)
 
 def _top(levels): return np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1
 
@@ -115,14 +116,15 @@ def _apart(levels):
     h, w, channels = levels.shape
     colours = levels[..., :3] if channels > 2 else np.broadcast_to(levels[..., :1], (h, w, 3))
     if channels in (1, 3) or not levels.size or levels[..., -1].min() == _top(levels): return colours, None
-    return colours, (levels[..., -1]/_top(levels)).astype(np.float32)
+    return colours, np.divide(levels[..., -1], np.float32(_top(levels)), dtype=np.float32)
 
 def _on_white(colours, alpha, name="the picture"):
     "Composite what is transparent onto white, and say so."
     if alpha is None: return colours
     warnings.warn(f"{name} has transparent parts: they are shown on white", stacklevel=3)
     alpha = alpha[..., None]
-    return (colours/_top(colours)*alpha + (1 - alpha)).astype(np.float32)
+    shown = np.multiply(colours, alpha/np.float32(_top(colours)), dtype=np.float32)
+    return np.minimum(np.add(shown, 1 - alpha, out=shown), 1, out=shown)                 # in place: it may be large
 
 # %% ../nbs/lessons/00_images.ipynb #ce43d336
 def _transform(profile, mode):
@@ -262,18 +264,50 @@ def _inflated(strip, size):
     file = b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(tags)) + index + bytes(4)
     with _opened(file, "TIFF") as picture: return picture.tobytes()
 
+def _strip(page):
+    "Rows and columns of a strip or tile, and how many numbers a pixel has in it."
+    size = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, page.imagelength), page.imagewidth)
+    return *size, 1 if page.planarconfig == 2 else page.samplesperpixel
+
 def _without_lzw(page, buffer):
     "Append all strips or tiles of an LZW page to the buffer of its file once more, as deflate, and let the page point there."
-    rows, width = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
-    samples, down = 1 if page.planarconfig == 2 else page.samplesperpixel, -(-page.imagelength//rows)
-    data, offsets, counts = buffer.getvalue(), [], []
-    if sum(page.databytecounts) > 2*len(data): raise ValueError("its strips overlap")            # work without end
+    rows, width, samples = _strip(page)
+    down, data, offsets, counts = -(-page.imagelength//rows), buffer.getvalue(), [], []
     for i, (at, length) in enumerate(zip(page.dataoffsets, page.databytecounts)):
         left = rows if page.is_tiled else min(rows, page.imagelength - i%down*rows)
         offsets.append(buffer.seek(0, os.SEEK_END))
         strip = _inflated(data[at:at+length], left*-(-width*samples*page.bitspersample//8))
         counts.append(buffer.write(zlib.compress(strip, 0)))
     page.compression, page.dataoffsets, page.databytecounts = 8, tuple(offsets), tuple(counts)
+
+# %% ../nbs/lessons/00_images.ipynb #str19001
+def _run_lengths(strip):
+    "Bytes that a PackBits strip stands for."
+    at = total = 0
+    while at < len(strip):
+        first = strip[at]                                # below 128: so many and one follow; above: one is repeated
+        total += first + 1 if first < 128 else (257 - first)*(first > 128)
+        at += first + 2 if first < 128 else 1 + (first > 128)
+    return total
+
+def _length(strip, method, most):
+    "Bytes that a packed strip stands for, counted up to `most`."
+    if method == 32773: return _run_lengths(strip)
+    unpack = lzma.LZMADecompressor(memlimit=2**28) if method == 34925 else zlib.decompressobj()
+    return len(unpack.decompress(strip, most))
+
+def _check_strips(page, data):
+    "Raise an error if strips of a page hold more than its pixels, or are the same bytes: both are work without end."
+    if page.compression not in (1, 5, 8, 32773, 32946, 34925): raise _unread(page)
+    if sum(page.databytecounts) > 2*len(data): raise ValueError("its strips overlap")
+    if page.compression == 5 and len(page.dataoffsets) > 2**15:                          # each is a file of its own
+        raise ImageError(f"is a TIFF in {len(page.dataoffsets):,} strips of LZW, which take long to read; export it without compression")
+    rows, width, samples = _strip(page)
+    most = 2*rows*-(-width*samples*page.bitspersample//8) + 64
+    for at, length in zip(page.dataoffsets, page.databytecounts):
+        if page.compression not in (1, 5) and _length(data[at:at+length], page.compression, most) >= most:
+            raise ValueError("a strip of it holds more than its pixels")
+
 
 # %% ../nbs/lessons/00_images.ipynb #d4376883
 def _page_pixels(page, name, buffer):
@@ -282,6 +316,7 @@ def _page_pixels(page, name, buffer):
     colours = page.samplesperpixel - len(extra)
     if (page.photometric not in (0, 1, 2, 5) or colours != {2: 3, 5: 4}.get(page.photometric, 1) or page.imagedepth > 1
             or kind not in ("u", "f") or page.bitspersample != page.dtype.itemsize*8): raise _unread(page)
+    _check_strips(page, buffer.getvalue())
     if page.compression == 5: _without_lzw(page, buffer)
     white = _white(page)
     values = np.moveaxis(page.asarray(squeeze=False)[:, 0], 0, -2)                   # (H, W, planes, samples)
@@ -294,7 +329,8 @@ def _page_pixels(page, name, buffer):
     if page.photometric == 0: values[..., :1] = top - values[..., :1]                # white is zero
     picture, alpha = _apart(values[..., :colours + (extra[:1] in ((1,), (2,)))])
     if alpha is not None and extra[0] == 1:                                          # colours that alpha has darkened
-        picture = (picture/top/np.maximum(alpha, 1e-6)[..., None]).clip(0, 1).astype(np.float32)
+        strength = np.float32(1/top)/np.maximum(alpha, np.float32(1e-6))[..., None]
+        picture = np.multiply(picture, strength, dtype=np.float32).clip(0, 1)
     return _profiled(picture, profile, name), alpha
 
 # %% ../nbs/lessons/00_images.ipynb #f659f7d3
@@ -342,7 +378,7 @@ def _tiff_pixels(data, name, most):
         if page.photometric in (0, 1) and page.samplesperpixel > 2:
             raise ImageError(f"is a TIFF of {page.samplesperpixel} grey channels, not one picture; export it as RGB")
         depth = page.dtype.itemsize if page.dtype else 1
-        _check_work(_padded(page), page.samplesperpixel, depth, most, _passes(page, data))
+        _check_work(_padded(page), page.samplesperpixel, depth, most, _passes(page, data), bool(page.extrasamples))
         unread = _unread(page)
         try: return _by_pillow(page, data, name) or _page_pixels(page, name, buffer)
         except (ValueError, KeyError, NotImplementedError) as error:
@@ -393,13 +429,14 @@ def _supported(kind):
 # %% ../nbs/lessons/00_images.ipynb #2ad79206
 MOST = 2**30          # bytes that opening one picture may take
 MOST_UPLOADED = 2**28 # the same for what visitors upload: 14 megapixels
+RUN_LENGTHS = 2**22   # pixels of a BMP in run lengths at most: Pillow reads them one by one
 
 def _megabytes(size): return f"{size/1e6:,.0f} MB" if size >= 1e6 else f"{size:,} bytes"
 
-def _check_work(size, channels, depth, most, scans=1):
-    "Raise `ImageError` if decoding takes more than `most` bytes, or as many visits of a pixel."
+def _check_work(size, channels, depth, most, scans=1, clear=False):
+    "Raise `ImageError` if decoding, and showing on white what is clear, takes more than `most` bytes, or as many visits of a pixel."
     pixels = size[0]*size[1]
-    work = pixels*(2*channels*depth + 12)
+    work = pixels*(2*(4 if clear else channels)*depth + (24 if clear else 12))
     if work > most or pixels*scans > max(most, 4*pixels):
         passes = f", in {scans} passes," if scans > 1 else ""
         raise ImageError(f"unpacks to {size[0]} × {size[1]} pixels{passes} and would take "
@@ -408,7 +445,7 @@ def _check_work(size, channels, depth, most, scans=1):
 # %% ../nbs/lessons/00_images.ipynb #ac9c8d55
 def _scans(jpeg):
     "Passes that a JPEG makes over its pixels: a progressive one has many."
-    at, scans, marker = 2, 0, re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
+    at, scans, marker = 2, 0, re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
     while (found := marker.search(jpeg, at)) and jpeg[found.start() + 1] != 0xD9:       # until the end of the image
         scans, at = scans + (jpeg[found.start() + 1] == 0xDA), found.end()
         at += int.from_bytes(jpeg[at:at+2], "big")                                       # over the segment
@@ -453,7 +490,11 @@ def open_picture(
         if not _supported(kind): raise ImageError(PLUGINS[kind])
         picture = _opened(data, kind)
         depth = {"I": 4, "F": 4}.get(picture.mode, 2 if picture.mode.startswith("I;") else 1)
-        _check_work(picture.size, len(picture.getbands()), depth, most, _scans(data) if kind == "JPEG" else 1)
+        scans = _scans(data) if kind == "JPEG" else 1
+        _check_work(picture.size, len(picture.getbands()), depth, most, scans, _see_through(picture))
+        if picture.tile and picture.tile[0][0] == "bmp_rle" and picture.width*picture.height > RUN_LENGTHS:
+            raise ImageError(f"is a BMP of {picture.width} × {picture.height} pixels in run lengths, which takes long to read; "
+                             "save it as PNG")
         return picture
 
 # %% ../nbs/lessons/00_images.ipynb #d1df75ae

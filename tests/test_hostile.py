@@ -4,6 +4,7 @@ A few hundred inputs by default; SINGAN_HOSTILE=10000 (make test-nightly) tries 
 """
 import io
 import json
+import lzma
 import os
 import pickle
 import re
@@ -285,12 +286,45 @@ def scans(jpeg, times):
     return jpeg[:begin] + jpeg[begin:end]*times + jpeg[end:]
 
 
+def tiff(strips, shape, compression):
+    "A grey TIFF of 16 bits whose strips, of a row each or of all, hold these bytes."
+    height, width = shape
+    places = [8 + sum(map(len, strips[:i])) for i in range(len(strips))] if len(strips) < 100 else range(8, 8 + len(strips[0])*len(strips), len(strips[0]))
+    tags = {256: [width], 257: [height], 258: [16], 259: [compression], 262: [1], 273: places, 277: [1], 278: [height//len(strips)], 279: list(map(len, strips))}
+    out, index = bytearray(b"II*\0\0\0\0\0" + b"".join(strips)), b""
+    for tag, values in tags.items():
+        packed = struct.pack(f"<{len(values)}I", *values)
+        index += struct.pack("<HHI", tag, 4, len(values)) + (packed if len(values) == 1 else struct.pack("<I", len(out)))
+        if len(values) > 1: out += packed
+    out[4:8] = struct.pack("<I", len(out))
+    return bytes(out) + struct.pack("<H", len(tags)) + index + bytes(4)
+
+
+def zeros(packer, size=2**28):
+    "So many zero bytes, packed."
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(size >> 20)) + packer.flush()
+
+
+def run_lengths(side):
+    "A BMP whose pixels are given as run lengths, of which there are few."
+    data = b"\x01\x05\0\0"*side + b"\0\1"
+    return b"BM" + struct.pack("<IHHI", 1078 + len(data), 0, 0, 1078) + struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(data), 2835, 2835, 256, 0) + bytes(1024) + data
+
+
+def clear_gif(side):
+    return b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff!\xf9\4\1\0\0\0\0," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2D\1\0;"
+
+
 def small_files_of_gigabytes():
     screen = b"GIF89a" + struct.pack("<HH", 9400, 9400) + b"\0\0\0," + struct.pack("<HHHH", 0, 0, 9400, 9400) + b"\0\2\2D\1\0;"
     deep = io.BytesIO(); tifffile.imwrite(deep, np.zeros((8, 8)), photometric="minisblack", compression="deflate")
     tiled = io.BytesIO(); tifffile.imwrite(tiled, np.zeros((16, 16), np.uint16), photometric="minisblack", compression="deflate", tile=(16, 16))
     out = io.BytesIO(); Image.new("RGB", (2000, 2000)).save(out, "JPEG", progressive=True)
-    return {"a screen of 88 megapixels": screen, "a PNG of 169 megapixels": bomb_png(13_000, 13_000), "a float64 TIFF": declaring(deep.getvalue(), 6500), "tiles of 4 gigapixels": declaring(tiled.getvalue(), 65520, ("TileWidth", "TileLength")), "a thousand scans": scans(out.getvalue(), 1000)}
+    return {"a screen of 88 megapixels": screen, "a PNG of 169 megapixels": bomb_png(13_000, 13_000), "a float64 TIFF": declaring(deep.getvalue(), 6500), "tiles of 4 gigapixels": declaring(tiled.getvalue(), 65520, ("TileWidth", "TileLength")), "a thousand scans": scans(out.getvalue(), 1000),
+            "a thousand hidden scans": b"\xff\1\xff\xda".join(scans(out.getvalue(), 1000).split(b"\xff\xda")).replace(b"\xff\1", b"", 1), "a strip of 256 MB, deflate": tiff([zeros(zlib.compressobj(9))], (16, 16), 8),
+            "a strip of 256 MB, LZMA": tiff([zeros(lzma.LZMACompressor(preset=1))], (16, 16), 34925), "a strip of run lengths": tiff([b"\x81\0"*100_000], (16, 16), 32773),
+            "strips of too much": tiff([zlib.compress(bytes(2**16))]*6000, (6000, 2**13), 8), "strips of LZW": tiff([b"\x80\0\0@P\x10"]*(2**15 + 1), (2**15 + 1, 1), 5),
+            "a clear GIF": clear_gif(8000), "a BMP of run lengths": run_lengths(2100)}
 
 
 def test_work_is_limited_before_decoding():
@@ -299,8 +333,8 @@ def test_work_is_limited_before_decoding():
     load_image("dunes")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, data in small.items():
-        assert len(data) < 400_000
-        with pytest.raises(ImageError, match="unpacks to .*make it smaller"): load_image(data)
+        assert len(data) < 600_000
+        with pytest.raises(ImageError, match="unpacks to .*make it smaller|holds more than its pixels|in 32,769 strips|run lengths"): load_image(data)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
 
 

@@ -749,3 +749,25 @@ def test_a_weak_brush_marks_as_a_weak_grey_does(alpha):
     for source in (drawn((255, 0, 0, alpha), (0, 0, 0, 0), "RGBA"), encoded(drawn((0, 0, 0, alpha), (255, 255, 255, 0), "RGBA"))):
         mask, notes = said_of(read_mask, source)
         assert ((mask[0, 0] == 1).numpy() == SQUARE).all() and mask.sum() == 400 and "marks 10 %" in notes[0]
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzma", "packbits"])
+@pytest.mark.parametrize("layout", [{}, dict(rowsperstrip=5), dict(tile=(16, 16)), dict(planarconfig="separate", rowsperstrip=7)])
+def test_packed_strips_of_16_bits_are_read(compression, layout):
+    "Strips that the height is no multiple of, tiles over the edge, planes of their own."
+    pixels, out = np.random.default_rng(0).integers(0, 65536, (23, 37, 3), dtype=np.uint16), io.BytesIO()
+    planes = pixels.transpose(2, 0, 1) if "planarconfig" in layout else pixels
+    try: tifffile.imwrite(out, planes, photometric="rgb", compression=compression, **layout)
+    except (ValueError, KeyError, ImportError) as error: pytest.skip(str(error))
+    assert torch.equal(load_image(out.getvalue()), to_tensor(pixels))
+
+
+def test_transparent_pixels_keep_their_exact_levels():
+    "Wholly opaque and wholly clear ones, beside others; against the formula in 64 bits."
+    rgba = np.random.default_rng(1).integers(0, 256, (20, 20, 4), dtype=np.uint8)
+    rgba[0, :, 3], rgba[1, :, 3], rgba[2, :, :3] = 255, 0, 255
+    with pytest.warns(UserWarning, match="transparent"): got = load_image(Image.fromarray(rgba))
+    alpha = rgba[..., 3:]/255
+    want = torch.from_numpy((rgba[..., :3]/255*alpha + 1 - alpha)*2 - 1).permute(2, 0, 1)[None]
+    assert got.max() <= 1 and (got - want).abs().max() < 1e-6
+    assert (to_pixels(got)[:2] == np.stack([rgba[0, :, :3], np.full((20, 3), 255, np.uint8)])).all() and (to_pixels(got)[2] == 255).all()

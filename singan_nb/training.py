@@ -12,7 +12,7 @@ __all__ = ['RANGES', 'CHOICES', 'LIGHT', 'PRESETS', 'MPS_TORCH', 'LOG', 'CHECKPO
            'plan_training', 'training_command']
 
 # %% ../nbs/lessons/08_training.ipynb #1ce6db4a
-import csv, dataclasses, hashlib, io, json, math, os, platform, shlex, signal, socket, threading, time, warnings
+import csv, dataclasses, errno, functools, hashlib, io, json, math, os, platform, shlex, signal, socket, threading, time, warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -406,9 +406,14 @@ def _remove(file):
     except OSError: return False
     return True
 
+def _text(file):
+    "The text of a regular file; a pipe or a device may have no end."
+    if not file.is_file(): raise OSError(errno.EINVAL, "is not a file but a folder, a pipe or a device", str(file))
+    return file.read_text(encoding="utf-8")
+
 def _owner(folder):
     "Who noted itself as the owner of a run."
-    try: return (folder/".owner").read_text(encoding="utf-8")
+    try: return _text(folder/".owner")
     except (OSError, ValueError): return "another process"
 
 @contextmanager
@@ -425,15 +430,17 @@ def locked(
         raise RunBusy(f"{folder} is in use by {_owner(folder)}; wait until it ends, or give another folder") from None
     except PermissionError: raise RunError(f"{folder} may not be written; check its permissions") from None
     except OSError as error: raise OSError(error.errno, error.strerror, str(folder)) from None        # not its .lock
-    owner = folder/".owner"
+    owner, mine = folder/".owner", f"process {os.getpid()} on {socket.gethostname()}"
     try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        _remove(owner)
+        owner.write_text(mine, encoding="utf-8")
         yield
     finally:
-        _remove(owner)
-        removed = _remove(file)                       # while it is held, so that nobody else can hold it
+        ours = _owner(folder) == mine                 # and not another run that was put in the place of this one
+        if ours: _remove(owner)
+        removed = ours and _remove(file)              # while it is held, so that nobody else can hold it
         lock.release()
-        if not removed: _remove(file)
+        if ours and not removed: _remove(file)
 
 # %% ../nbs/lessons/08_training.ipynb #b52d8e0a
 CHECKPOINTS = "checkpoint.safetensors", "checkpoint.previous.safetensors"        # the newest first
@@ -466,7 +473,7 @@ def read_config(
     folder = run_folder(folder)
     file, kept, config = folder/"config.json", _kept_config(folder), None
     if not file.exists(): return None
-    try: config = Config.of(json.loads(file.read_text(encoding="utf-8")))
+    try: config = Config.of(json.loads(_text(file)))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         if kept is None: raise RunError(f"{file} is damaged ({error}); begin again in a new folder") from None
     if kept not in (None, config):
@@ -489,7 +496,7 @@ def read_log(
     file = run_folder(folder)/"log.csv"
     if not file.exists(): return []
     try:
-        with open(file, newline="", encoding="utf-8") as lines: rows = list(csv.reader(lines))[1:]
+        rows = list(csv.reader(io.StringIO(_text(file))))[1:]
         return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
     except (ValueError, IndexError, csv.Error) as error:
         raise RunError(f"{file} is damaged ({error}); remove it to go on without the losses so far") from None
@@ -498,7 +505,8 @@ def read_log(
 class Run:
     "The files of a training in one directory; every write is whole or not there. See `open_run`."
     def __init__(self, folder, config, image, resume):
-        self.folder, self.config, self.saved = folder, config, None
+        self.folder, self.config, self.image, self.saved = folder, config, image, None
+        self.owner = _owner(folder)
         before = read_config(self.folder) if resume else None
         if before is not None: self._check_same(before, config, image)
         elif self.folder.exists(): self._check_empty(resume)
@@ -525,15 +533,29 @@ class Run:
         try: old = load_image(self.folder/"image.png")
         except ImageError as error:
             raise RunError(f"{error}: it is the run's photograph at its finest scale; copy it back, or give a new folder") from None
-        if old.shape != image.shape or (old - image.cpu()).abs().max() > 3/127.5:      # image.png is rounded to 8 bits
-            raise RunError(f"{self.folder} was begun with another photograph; {given}")
+        if not self._shows(old): raise RunError(f"{self.folder} was begun with another photograph; {given}")
+
+    def _shows(self, image):
+        "Is an image that of the run? In image.png it is rounded to 8 bits."
+        return image.shape == self.image.shape and (image.cpu() - self.image.cpu()).abs().max() <= 3/127.5
+
+    def _check_model(self, model):
+        "A model file is that of this run, and not one that was copied into its place."
+        told = {name: _own_number(value) for name, value in model.record.get("config", {}).items() if hasattr(self.config, name)}
+        wrong = [] if self._shows(model.image) else ["another photograph"]
+        if any(value != getattr(self.config, name) for name, value in told.items()): wrong.append("other settings")
+        if wrong: raise RunError(f"{self.folder/'model.safetensors'} is a model of {' and '.join(wrong)} than the run; "
+                                 "copy the right one back, or begin again in a new folder")
 
     def _check_there(self, finished):
         "A run that has lost its own files cannot be resumed: say so at once, and write nothing into what is left."
         needed = ["config.json", "image.png"] + ["model.safetensors"]*(finished > 0)
         gone = [name for name in needed if not (self.folder/name).exists()]
-        if not gone: return
+        if not gone and _owner(self.folder) == self.owner: return
         self.saved = None
+        if not gone:
+            raise RunError(f"{self.folder} is another folder now than when the training began, so nothing is saved there; "
+                           "train again in a new folder")
         raise RunError(f"{self.folder} has lost {' and '.join(gone)} during the training, so nothing can be saved "
                        "there any more; train again in a new folder")
 
@@ -566,6 +588,7 @@ class Run:
         "The finished scales of all (or None), and the newest whole checkpoint (or None)."
         file = self.folder/"model.safetensors"
         model, checkpoint = SinGAN.load(file, device) if file.exists() else None, self._newest()
+        if model: self._check_model(model)
         finished, at = len(model.scales) if model else 0, checkpoint.scale if checkpoint else -1
         if at > finished: raise RunError(f"{file} is missing or too old for the checkpoint of scale {at}; "
                                          "begin again in a new folder")
@@ -583,6 +606,7 @@ class Run:
         problem = None
         for file in (newest, previous):
             if not file.exists(): continue
+            if file.is_file() and not os.access(file, os.R_OK): raise RunError(f"{file} may not be read; check its permissions")
             try: checkpoint = read_checkpoint(file)
             except ModelError as error: problem = problem or error; continue
             if problem: warnings.warn(f"{problem}; the checkpoint before it is used", stacklevel=2)
@@ -635,7 +659,16 @@ def circumstances(
     "What decides the last digits of a result, beside the settings and the seed."
     told = {"device": device.type, "precision": pick_precision(config.precision, device), "torch": torch.__version__}
     if device.type == "cuda": return told | {"gpu": torch.cuda.get_device_name(device)}
-    return told | {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()}
+    return told | {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "processor": _processor()}
+
+@functools.cache
+def _processor():
+    "The name of the CPU, and the limit to its instructions that the environment gives to oneDNN, which computes convolutions."
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    limits = [os.environ[name] for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if name in os.environ]
+    return (name or platform.machine()) + "".join(f", at most {limit}" for limit in limits[:1])
 
 def _computed(
     before, # list of circumstances so far, each with the (scale, iteration) that it holds from
@@ -644,9 +677,10 @@ def _computed(
 ): # the list with those of now
     "Note a change of circumstances, and warn about it."
     if not before: return [{"from": list(at), **now}]
-    changed = [f"{name} {before[-1].get(name)} (now {value})" for name, value in now.items() if before[-1].get(name) != value]
+    last = before[-1]                                                   # that of an older version lacks some names
+    changed = [f"{name} {last[name]} (now {value})" for name, value in now.items() if last.get(name, value) != value]
     if not changed: return before
-    warnings.warn(f"the run was computed with {', '.join(changed)}: its weights will not be those of an uninterrupted "
+    warnings.warn(f"the run was computed with {', '.join(changed)}: its weights may not be those of an uninterrupted "
                   "training", stacklevel=2)
     return [*before, {"from": list(at), **now}]
 
@@ -804,6 +838,7 @@ def _begin(run, resume, config, reals, device, source):
     model, checkpoint = run.restore(device, len(reals)) if run and resume else (None, None)
     if model is None: model = SinGAN(reals[-1], config.coarse_noise == "grey").to(device)
     watch = Watch(model, config, [tuple(real.shape[-2:]) for real in reals], source=source)
+    watch.computed = model.record.get("computed", [])
     if checkpoint: watch.rows, watch.computed = run.read_log(checkpoint), json.loads(checkpoint.metadata.get("computed", "[]"))
     if len(model.scales) < len(reals):
         watch.computed = _computed(watch.computed, circumstances(config, device), _begun(model, checkpoint))

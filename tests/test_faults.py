@@ -331,6 +331,45 @@ def test_the_checkpoint_before_the_end_of_a_scale_finishes_it_again(tmp_path, st
     assert sorted(file.name for file in (tmp_path/"whole"/"previews").iterdir()) == ["scale_01.png", "scale_02.png"]      # the lost one too
 
 
+@pytest.mark.parametrize("change, words", [(lambda image, config: (image.flip(-1), config), "another photograph than"), (lambda image, config: (image, replace(config, seed=1)), "other settings than"),
+                                           (lambda image, config: (image.flip(-1), replace(config, lr=1e-3)), "another photograph and other settings than")])
+def test_the_model_of_another_run_is_not_taken_for_its_own(tmp_path, dunes, tiny, change, words):
+    "Whole, and with a right checksum: copied over by mistake, into a finished run and into one that is not."
+    train(dunes, tiny, tmp_path/"run", progress=False, device="cpu")
+    model = train(*change(dunes, tiny), progress=False, device="cpu")
+    for scales in (3, 1):
+        model.scales = model.scales[:scales]
+        model.save(tmp_path/"run"/"model.safetensors")
+        with pytest.raises(RunError, match=f"model.safetensors is a model of {words} the run; copy the right one back"): train(dunes, tiny, tmp_path/"run", resume=True, progress=False, device="cpu")
+
+
+def test_a_checkpoint_that_may_not_be_read_is_neither_damaged_nor_thrown_away(stopped, tmp_path, dunes, tiny, monkeypatch):
+    run = shutil.copytree(stopped, tmp_path/"run")
+    before = snapshot(run)
+    monkeypatch.setattr(os, "access", lambda file, mode: Path(file).name != "checkpoint.safetensors")
+    with pytest.raises(RunError, match="checkpoint.safetensors may not be read; check its permissions$"): train(dunes, tiny, run, resume=True, progress=False, device="cpu")
+    assert snapshot(run) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_a_pipe_in_a_run_is_not_waited_for(stopped, tmp_path):
+    code = """if True:
+        import os, shutil, sys
+        from conftest import TINY
+        from singan_nb.all import *
+        for name in ("config.json", "log.csv", ".owner", "model.safetensors", "checkpoint.safetensors", "image.png"):
+            run = shutil.copytree(sys.argv[1], os.path.join(sys.argv[2], name))
+            file = os.path.join(run, name)
+            if os.path.exists(file): os.unlink(file)
+            os.mkfifo(file)
+            try: train(load_image("dunes"), Config.preset("class", **TINY), run, resume=True, progress=False, device="cpu"); print(name, "goes on")
+            except (SinGANError, OSError) as error: print(name, str(error).replace("\\n", "|"))"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, stopped, tmp_path], capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])})
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert [name for name, words in said.items() if words == "goes on"] == [".owner", "checkpoint.safetensors"], done.stdout + done.stderr       # the checkpoint before it is used
+    assert len(said) == 6 and all("pipe" in words or "no regular file" in words for name, words in said.items() if words != "goes on"), said
+
+
 def test_a_run_of_an_older_version_goes_on(stopped, straight, tmp_path, dunes, tiny):
     "Files without checksums, second settings, and the checkpoint before."
     run = tmp_path/"run"
@@ -451,6 +490,18 @@ def test_a_run_that_loses_its_files_stops_and_says_so(tmp_path, dunes, tiny, los
     assert "\n" not in str(error.value) and not (run/".lock").exists() and (lost or not (run/"checkpoint.safetensors").exists())
 
 
+def test_a_run_that_is_put_in_the_place_of_another_one_is_left_alone(tmp_path, dunes, tiny):
+    "Two folders are renamed while one of them trains; the other one is held by somebody."
+    run, other = tmp_path/"run", tmp_path/"other"
+    train(dunes.flip(-1), tiny, other, progress=False, device="cpu")
+    (other/".owner").write_text("process 7 on another"); (other/".lock").touch()
+    before = snapshot(other)
+    def swap(watch): run.rename(tmp_path/"moved"); other.rename(run)
+    with pytest.raises(RunError, match="run is another folder now than when the training began, so nothing is saved there"):
+        train(dunes, tiny, run, progress=False, device="cpu", save_every=0, callbacks=[At(1, 2, swap)])
+    assert {run/file.relative_to(other): content for file, content in before.items()} == snapshot(run) and (run/".lock").exists()
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_other_requests_to_end_save_as_an_interrupt_does(tmp_path, dunes, tiny, straight, name, own_signals):
     number = getattr(signal, name, None)
@@ -473,7 +524,7 @@ def test_a_resume_under_other_circumstances_is_said_and_kept(stopped, tmp_path, 
     shutil.copytree(stopped, run)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
     monkeypatch.setattr(singan_nb.training, "pick_precision", lambda *_: "bf16")
-    with pytest.warns(UserWarning, match="computed with .*now ABACUS.: its weights will not be those"):
+    with pytest.warns(UserWarning, match="computed with .*now ABACUS.: its weights may not be those"):
         train(dunes, tiny, run, resume=True, progress=False, device="cpu", callbacks=[At(2, 1, lambda watch: watch.stop())])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -482,6 +533,23 @@ def test_a_resume_under_other_circumstances_is_said_and_kept(stopped, tmp_path, 
     assert first["from"] == [0, 0] and second["from"] == [1, 3] and second["cpu"] == "ABACUS" != first["cpu"]
     assert {"threads", "precision", "torch", "device"} <= first.keys() and second["precision"] == "bf16"
     assert model.record["precision"] == ("bf16" if first["precision"] == "bf16" else f"{first['precision']}, then bf16")
+
+
+def test_circumstances_are_kept_without_a_checkpoint_and_know_the_processor(stopped, tmp_path, dunes, tiny, monkeypatch):
+    "The model remembers them too; a limit to oneDNN's instructions changes bits that PyTorch's own word does not tell; older runs know less."
+    run = shutil.copytree(stopped, tmp_path/"run")
+    for file in run.glob("checkpoint*"): file.unlink()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    limited = singan_nb.training._processor.__wrapped__()
+    monkeypatch.setattr(singan_nb.training, "_processor", lambda: limited)
+    assert limited.endswith(", at most SSE41")
+    with pytest.warns(UserWarning, match="computed with processor .*at most SSE41.: its weights may not"): model = train(dunes, tiny, run, resume=True, progress=False, device="cpu")
+    assert [part["from"] for part in model.record["computed"]] == [[0, 0], [1, 0]]
+    now = singan_nb.training.circumstances(tiny, torch.device("cpu"))
+    older = {name: value for name, value in now.items() if name != "processor"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert singan_nb.training._computed([older], now, (0, 0)) == [older]
 
 
 def test_a_run_in_one_piece_has_one_entry(straight): assert [part["from"] for part in straight.record["computed"]] == [[0, 0]]

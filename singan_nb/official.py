@@ -36,6 +36,7 @@ def _fetched(
     if made[0] in ("GLOBAL", "BINUNICODE", "TENSOR"): return made
     raise ValueError("it uses a tuple, list or dict twice")
 
+# %% ../nbs/practice/26_official.ipynb #9a54a012
 def _instructions(
     program, # open file, at the beginning of a pickle; afterwards at its end
 ) -> list: # of (instruction, argument)
@@ -79,6 +80,7 @@ def _declared_old(content):
     if not _LISTED.fullmatch(_names(keys)) or listed != set(found): raise ValueError("its tensors have no content")
     return found
 
+# %% ../nbs/practice/26_official.ipynb #9a54a00e
 def _declared_new(parts, size):
     "Key -> bytes of an archive of `size` bytes. Raises `ValueError` for one that `torch.save` did not write."
     entries = parts.infolist()
@@ -96,6 +98,7 @@ def _packed_again(parts):
     packed.seek(0)
     return packed
 
+# %% ../nbs/practice/26_official.ipynb #9a54a010
 def _checked(file):
     "What `torch.load` may read, and its bytes; raises `ValueError` if `torch.save` did not write it."
     about = file.stat()

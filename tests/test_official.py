@@ -280,6 +280,7 @@ MALFORMED = {
     "noise of an old file: none listed": (no_content(b"]"), "z_opt.pth.*have no content"), "noise of an old file: another listed": (no_content(b"](" + word("1") + b"e"), "z_opt.pth.*have no content"),
     "noise of an old file: named, but not listed": (no_content(word("0") + b"]"), "z_opt.pth.*have no content"),
     "a declaration from elsewhere": (program("NoiseAmp.pth", tensor(4, (4,)).replace(number(4) + b"tQ", number(4) + b"q\x01tQ", 1).replace(number(0), b"h\x01", 1)), "NoiseAmp.pth.*twice"),
+    "a key that is a number": (program("NoiseAmp.pth", tensor(4, (4,)).replace(word("0"), number(0))), "NoiseAmp.pth.*in another way than torch.save"),
     "a negative count": (program("NoiseAmp.pth", tensor(-5, (4,))), "NoiseAmp.pth.*declares -5 numbers"),
     "one part under many names": (program("0/z_opt.pth", b"](" + b"".join(tensor(5000, (5000,), key) for key in ("VERSION", "Version", "version")) + b"e"), "z_opt.pth.*declares 60,000 bytes"),
     "a pair of pairs of pairs": (program("NoiseAmp.pth", b"}(" + PAIRS + b"Nu"), "NoiseAmp.pth.*tuple, list or dict twice"),

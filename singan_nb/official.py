@@ -7,7 +7,7 @@ __all__ = ['LARGEST', 'LONGEST', 'CALLED', 'OfficialError', 'read_pickled_tensor
            'official_factor', 'import_official']
 
 # %% ../nbs/practice/26_official.ipynb #7f56daf8
-import math, pickletools, re, stat, warnings, zipfile
+import io, math, pickletools, re, stat, warnings, zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,46 +21,102 @@ from .sampling import check_finite
 class OfficialError(SinGANError):
     "A folder that is no trained model of the official code, or one that we cannot hold."
 
-LARGEST, LONGEST = 2**30, 2**20    # bytes of a file, and of the pickle in it; those of the official code are far smaller
-CALLED = re.compile(r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|"
-                    r"torch(\.cuda)? (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage")
+LARGEST, LONGEST = 2**30, 2**17    # bytes of a file, and of the pickle in it; those of the official code are far smaller
+_BYTES = dict(Float=4, Double=8, Half=2, BFloat16=2, Long=8, Int=4, Short=2, Char=1, Byte=1, Bool=1)    # of a number
+_ORDERED = "GLOBAL", "collections OrderedDict"
+CALLED = re.compile(r"collections OrderedDict|torch\._utils _rebuild_(?:tensor_v2|parameter)|"
+                    rf"torch(?:\.cuda)? ({'|'.join(_BYTES)})Storage")
 
-def _check_program(
-    program, # open file, at the beginning of a pickle; afterwards at its end
+def _fetched(
+    made, # instruction, argument: those that made a value which the pickle uses again
+    before, # name of the instruction before
 ):
-    "Raise `ValueError` if a pickle does more than put tensors, numbers, lists and dicts together."
-    begun = program.tell()
+    "What stands for fetching the value. Raises `ValueError` unless it is a name, a function or a tensor."
+    if made[0] == "REDUCE" and before != "EMPTY_TUPLE": return "TENSOR", None
+    if made[0] in ("GLOBAL", "BINUNICODE", "TENSOR"): return made
+    raise ValueError("it uses a tuple, list or dict twice")
+
+# %% ../nbs/practice/26_official.ipynb #9a54a012
+def _instructions(
+    program, # open file, at the beginning of a pickle; afterwards at its end
+) -> list: # of (instruction, argument)
+    "What a pickle does. Raises `ValueError` if that is more than to put tensors, numbers, lists and dicts together."
+    begun, steps, kept = program.tell(), [], {}
     for instruction, argument, place in pickletools.genops(program):
+        name = instruction.name
         if place - begun > LONGEST: raise ValueError("its pickle is too long")
-        if instruction.name in ("GLOBAL", "INST") and not CALLED.fullmatch(argument):
-            raise ValueError(f"it calls {argument}")
+        if name in ("GLOBAL", "INST") and not CALLED.fullmatch(argument): raise ValueError(f"it calls {argument}")
+        if "PUT" in name: kept[argument] = steps[-1], steps[-2][0]
+        else: steps.append(_fetched(*kept[argument]) if "GET" in name else (name, argument))
+    for i, step in enumerate(steps):
+        if step == _ORDERED and [name for name, _ in steps[i+1:i+3]] != ["EMPTY_TUPLE", "REDUCE"]:
+            raise ValueError("it copies a dict")
+    return steps
 
 # %% ../nbs/practice/26_official.ipynb #9a54a002
-def _check_content(file):
-    "Raise `ValueError` for a file that `torch.save` did not write, before any of it is unpacked."
+_DECLARATION = re.compile("MARK BINUNICODE GLOBAL BINUNICODE BINUNICODE (BININT1?|BININT2|LONG1) (NONE )?TUPLE")
+_LISTED = re.compile("PROTO EMPTY_LIST (MARK (BINUNICODE )+APPENDS |BINUNICODE APPEND )*STOP")
+
+def _names(steps): return " ".join(name for name, _ in steps)
+
+def _declared(
+    steps, # of a pickle, from `_instructions`
+) -> dict: # key -> bytes
+    "The numbers that a pickle declares. Raises `ValueError` if it does so in another way than `torch.save`."
+    found = {}
+    for i in (i for i, (name, _) in enumerate(steps) if name == "BINPERSID"):
+        parts = steps[max(0, i - (8 if steps[i - 2][0] == "NONE" else 7)):i]
+        if not _DECLARATION.fullmatch(_names(parts)): raise ValueError("it declares its numbers in another way than torch.save")
+        kind, key, _, count = (argument for _, argument in parts[2:6])
+        if count < 0: raise ValueError(f"it declares {count} numbers")
+        found[key] = max(found.get(key, 0), count*_BYTES[CALLED.fullmatch(kind)[1]])
+    return found
+
+# %% ../nbs/practice/26_official.ipynb #9a54a00c
+def _declared_old(content):
+    "Key -> bytes of a file from before PyTorch 1.6, five pickles in a row. Raises `ValueError` if numbers are missing."
+    *_, tensors, keys = [_instructions(content) for _ in range(5)]
+    found, listed = _declared(tensors), {argument for name, argument in keys if name == "BINUNICODE"}
+    if not _LISTED.fullmatch(_names(keys)) or listed != set(found): raise ValueError("its tensors have no content")
+    return found
+
+# %% ../nbs/practice/26_official.ipynb #9a54a00e
+def _declared_new(parts, size):
+    "Key -> bytes of an archive of `size` bytes. Raises `ValueError` for one that `torch.save` did not write."
+    entries = parts.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries): raise ValueError("it is compressed")
+    if sum(entry.file_size for entry in entries) > size: raise ValueError("its parts overlap")
+    programs = [entry for entry in entries if entry.filename.lower().endswith("data.pkl")]
+    if len(programs) != 1: raise ValueError(f"it has {len(programs)} pickles instead of one")
+    with parts.open(programs[0]) as program: return _declared(_instructions(program))
+
+def _packed_again(parts):
+    "An archive in memory with the same parts."
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for entry in parts.infolist(): archive.writestr(entry.filename, parts.read(entry))
+    packed.seek(0)
+    return packed
+
+# %% ../nbs/practice/26_official.ipynb #9a54a010
+def _checked(file):
+    "What `torch.load` may read, and its bytes; raises `ValueError` if `torch.save` did not write it."
     about = file.stat()
     if not stat.S_ISREG(about.st_mode): raise ValueError("it is no regular file")
     if about.st_size > LARGEST: raise ValueError(f"it has {about.st_size:,} bytes")
     with open(file, "rb") as content:
-        if content.read(4) != b"PK\3\4":                                        # before PyTorch 1.6: five pickles in a row
-            content.seek(0)
-            for _ in range(5): _check_program(content)
-            return
-        with zipfile.ZipFile(content) as parts:
-            entries = parts.infolist()
-            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries): raise ValueError("it is compressed")
-            if sum(entry.file_size for entry in entries) > about.st_size: raise ValueError("its parts overlap")
-            for entry in entries:
-                if entry.filename.endswith("data.pkl"):
-                    with parts.open(entry) as program: _check_program(program)
+        parts = zipfile.ZipFile(content) if content.read(4) == b"PK\3\4" else None
+        content.seek(0)
+        needed = sum((_declared_new(parts, about.st_size) if parts else _declared_old(content)).values())
+        if needed > about.st_size: raise ValueError(f"it declares {needed:,} bytes of numbers and has {about.st_size:,}")
+        return _packed_again(parts) if parts else file, about.st_size
 
 # %% ../nbs/practice/26_official.ipynb #9a54a008
-def _check_tensors(value):
-    "Raise `ValueError` if a tensor has more numbers than the file holds for it."
-    if isinstance(value, dict): value = list(value.values())
-    for t in value if isinstance(value, list) else [value]:
-        if torch.is_tensor(t) and t.numel()*t.element_size() > t.untyped_storage().nbytes():
-            raise ValueError(f"its tensor of {t.numel():,} numbers repeats {t.untyped_storage().nbytes():,} bytes")
+def _tensor_bytes(value):
+    "Bytes of all tensors in a value; one that is there twice counts twice."
+    if torch.is_tensor(value): return value.numel()*value.element_size()
+    if isinstance(value, dict): value = [*dict.keys(value), *dict.values(value)]
+    return sum(map(_tensor_bytes, value)) if isinstance(value, (list, tuple)) else 0
 
 # %% ../nbs/practice/26_official.ipynb #9a54a004
 def read_pickled_tensors(
@@ -69,10 +125,11 @@ def read_pickled_tensors(
     "Read a .pth file without running anything in it. Raises `OfficialError`."
     file = as_path(file)
     try:
-        _check_content(file)
-        value = torch.load(file, map_location="cpu", weights_only=True)
-        _check_tensors(value)
-        return value
+        content, size = _checked(file)
+        value = torch.load(content, map_location="cpu", weights_only=True)
+        used = _tensor_bytes(value)
+        if used > size: raise ValueError(f"it repeats its {size:,} bytes as tensors of {used:,} bytes")
+        return dict(dict.items(value)) if isinstance(value, dict) else value         # without what else hangs on a dict
     except FileNotFoundError: raise OfficialError(f"{file} is missing; a finished scale has it") from None
     except PermissionError: raise OfficialError(f"{file} may not be read; check its permissions") from None
     except Exception as error:                                         # damaged in any of many ways
@@ -92,6 +149,8 @@ def our_name(
     return f"net.{block or 0}.{('conv', 'norm').index(kind or 'conv')}.{what}"
 
 # %% ../nbs/practice/26_official.ipynb #893fafee
+_MOST = 64                         # scales of a model, and layers of a generator
+
 def import_generator(
     file:str|Path, # netG.pth
 ) -> Generator: # in evaluation mode
@@ -100,6 +159,7 @@ def import_generator(
     if not isinstance(tensors, dict) or not torch.is_tensor(tensors.get("head.conv.weight")):
         raise OfficialError(f"{file} holds no generator of the official code (no head.conv.weight)")
     last = 1 + sum(str(name).startswith("body.") and str(name).endswith("conv.weight") for name in tensors)
+    if last >= _MOST: raise OfficialError(f"{file} holds a generator of {last + 1:,} layers; at most {_MOST} are read")
     counts = lambda name: str(name).endswith("num_batches_tracked")
     try:
         with torch.device("meta"): generator = Generator(len(tensors["head.conv.weight"]), last + 1)
@@ -149,14 +209,20 @@ def _check_folder(folder):
     raise OfficialError(f"{folder} holds no NoiseAmp.pth; give {right}")
 
 # %% ../nbs/practice/26_official.ipynb #4dde9220
+def _of_scales(file):
+    "What a file holds for each scale. Raises `TypeError` for what is no list, `OfficialError` for too long a list."
+    value = read_pickled_tensors(file)
+    if len(value) > _MOST: raise OfficialError(f"{file} holds {len(value):,} scales; at most {_MOST} are read")
+    return list(value)
+
 def _lists(folder):
     "Noise amplitudes and photographs of all scales, checked."
-    amps, reals = (read_pickled_tensors(folder/name) for name in ("NoiseAmp.pth", "reals.pth"))
-    try: amps = [float(amp) for amp in amps]
-    except (TypeError, ValueError, RuntimeError): amps = None
+    try: amps = [float(amp) for amp in _of_scales(folder/"NoiseAmp.pth")]
+    except OfficialError: raise
+    except (TypeError, ValueError, RuntimeError, OverflowError): amps = None
     if amps is None or not all(0 <= amp < math.inf for amp in amps):
         raise OfficialError(f"{folder/'NoiseAmp.pth'} holds no list of noise amplitudes, which are numbers from 0 on")
-    try: return amps, [check_image(real, slack=.5) for real in list(reals)]
+    try: return amps, [check_image(real, slack=.5) for real in _of_scales(folder/"reals.pth")]
     except (TypeError, ImageError) as error:
         raise OfficialError(f"{folder/'reals.pth'} holds no list of photographs: {error}") from None
 

@@ -1,7 +1,11 @@
 """Models of the official code: a small folder in its format, made here, and everything that can be wrong with it."""
+import collections
+import io
 import math
 import os
+import pickle
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -186,12 +190,65 @@ def old_and_short(folder):
     (folder/"reals.pth").write_bytes(content[:at] + b"J" + (10**9).to_bytes(4, "little") + content[at + 2:])
 
 
+class Shadowed(dict):
+    "A dict in whose place stands one of which an attribute hides the method `get`."
+    def __reduce__(self): return collections.OrderedDict, (), {"get": 1}, None, iter(self.items())
+
+
+def number(n): return b"\x8a\x09" + int(n).to_bytes(9, "little", signed=True)
+def word(text): return b"X" + struct.pack("<I", len(text)) + text.encode()
+def pickled(value): return pickle.dumps(value, 2)
+def tensor(count, shape, key="0", old=False):
+    "The instructions of a pickle that make a tensor of a storage with `count` numbers."
+    strides = [math.prod(shape[i+1:]) for i in range(len(shape))]
+    tuples = b"".join(b"(" + b"".join(map(number, sides)) + b"t" for sides in (shape, strides))
+    return (b"ctorch._utils\n_rebuild_tensor_v2\n((" + word("storage") + b"ctorch\nFloatStorage\n" + word(key) + word("cpu") + number(count)
+            + (b"N" if old else b"") + b"tQ" + number(0) + tuples + b"\x89ccollections\nOrderedDict\n)RtR")
+def old_file(program, keys=b"]", content=b""):
+    "A file from before PyTorch 1.6, with a program and the list of keys given as instructions."
+    about = dict(protocol_version=1001, little_endian=True, type_sizes=dict(short=2, int=4, long=4))
+    return b"".join(map(pickled, (0x1950a86a20f9469cfc6c, 1001, about))) + b"\x80\x02" + program + b".\x80\x02" + keys + b"." + content
+def put(name, content): return lambda folder: (folder/name).write_bytes(content)
+def program(name, instructions): return lambda folder: repacked(folder/name, data_pkl=b"\x80\x02" + instructions + b".")
+def repeated(side): return torch.zeros(1).expand(1, 3, side, side)
+def no_content(keys):
+    "z* of the right size, whose numbers would be what stands in the memory."
+    def spoil(folder):
+        shape = torch.load(folder/"0"/"z_opt.pth", weights_only=True).shape
+        (folder/"0"/"z_opt.pth").write_bytes(old_file(tensor(shape.numel(), shape, old=True), keys, bytes(4*shape.numel())))
+    return spoil
+def many_layers(tensors): return tensors | {f"body.x{i}.conv.weight": torch.zeros(1) for i in range(200)}
+def in_capitals(folder):
+    torch.save(Call(bytearray, (10**6,)), folder/"NoiseAmp.pth")
+    content = (folder/"NoiseAmp.pth").read_bytes()
+    (folder/"NoiseAmp.pth").write_bytes(content.replace(b"data.pkl", b"DATA.PKL"))
+def two_contents(folder):
+    "An archive whose table of contents shows Python the amplitudes, PyTorch a bytearray."
+    def pack(*parts):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name, data in (*parts, ("a/byteorder", "little"), ("a/version", "3\n")): archive.writestr(name, data)
+        content = packed.getvalue()
+        size, place = struct.unpack("<II", content[-10:-2])
+        return content[:place], content[place:place + size], content[-22:]
+    inner, seen, end = pack(("a/data.pkl", pickled([1, .05, .05, .25])))
+    bomb = b"\x80\x02cbuiltins\nbytearray\n" + number(10**6) + b"\x85R."
+    hidden, table, _ = pack(("a/data.pkl", bomb + bytes(len(pickled([1, .05, .05, .25])) - len(bomb))))
+    assert (len(hidden), len(table)) == (len(inner), len(seen))
+    (folder/"NoiseAmp.pth").write_bytes(hidden + table + inner + seen + end)
+
+
+PAIRS = b")" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(60))       # a pair of one pair twice, 60 times
+COPIES = b"ccollections\nOrderedDict\nq\x00](" + b"".join(number(i) + b"N\x86" for i in range(3000)) + b"eq\x01" + b"h\x00h\x01\x85R"*3000
+ATTRIBUTES = b"}q\x00(" + b"".join(number(i) + b"N" for i in range(3000)) + b"u" + b"ccollections\nOrderedDict\n)Rh\x00b"*2000
+DEEP = b"}(" + b")" + b"\x85"*1_000_000 + b"Nu"
+
 MALFORMED = {
     "a pipe": (pipe, "reals.pth.*no regular file"), "a device": (device, "reals.pth.*no regular file"), "a folder": (directory, "1/netG.pth.*no regular file"),
     "a huge file": (sparse_file, "0/netG.pth.*100,000,000,000 bytes"),
     "compressed": (lambda folder: repacked(folder/"reals.pth", zipfile.ZIP_DEFLATED), "reals.pth.*compressed"),
     "a short record": (lambda folder: repacked(folder/"reals.pth", **{"0": b"1234"}), "reals.pth is damaged"),
-    "strides of 0": (other("reals.pth", lambda reals: reals[:-1] + [torch.zeros(1).expand(1, 3, 20_000, 20_000)]), "reals.pth.*repeats 4 bytes"),
+    "strides of 0": (other("reals.pth", lambda reals: reals[:-1] + [torch.zeros(1).expand(1, 3, 20_000, 20_000)]), "reals.pth.*it repeats its"),
     "strides of 0 in a generator": (other("1/netG.pth", body("conv.weight", lambda old: torch.zeros(1).expand(30_000, 30_000, 3, 3))), "1/netG.pth.*repeats"),
     "a large bytearray": (lambda folder: torch.save(Call(bytearray, (4*10**9,)), folder/"NoiseAmp.pth"), "NoiseAmp.pth.*calls .*bytearray"),
     "a large tensor by call": (lambda folder: torch.save(Call(torch.Tensor, (10**5, 10**4)), folder/"0"/"z_opt.pth"), "z_opt.pth.*calls torch Tensor"),
@@ -209,7 +266,32 @@ MALFORMED = {
     "generator: a name that is none": (other("1/netG.pth", lambda tensors: tensors | {7: torch.zeros(1)}), "1/netG.pth holds another network"), "generator: a layer is missing": (other("1/netG.pth", without), "1/netG.pth holds another network"),
     "generator: no channels": (other("1/netG.pth", lambda tensors: {"head.conv.weight": torch.zeros(0, 3, 3, 3)}), "1/netG.pth holds another network"),
     "generator: NaN": (other("1/netG.pth", tail(torch.full((3,), math.nan))), "cannot draw"), "generator: infinite": (other("1/netG.pth", body("norm.running_var", lambda old: old*math.inf)), "cannot draw"),
-    "generator: negative variance": (other("1/netG.pth", body("norm.running_var", lambda old: -old)), "cannot draw"), "generator: 1e38": (other("1/netG.pth", body("conv.weight", lambda old: old*0 + 1e38)), "cannot draw"),
+    "generator: negative variance": (other("1/netG.pth", body("norm.running_var", lambda old: -old)), "cannot draw"), "amplitudes: larger than any float": (lambda folder: torch.save([10**400]*4, folder/"NoiseAmp.pth"), "NoiseAmp.pth holds no list"),
+    "amplitudes: too many": (lambda folder: torch.save([1]*65, folder/"NoiseAmp.pth"), "NoiseAmp.pth holds 65 scales; at most 64"),
+    "photographs: too many": (lambda folder: torch.save([torch.zeros(1, 3, 4, 4) for _ in range(65)], folder/"reals.pth"), "reals.pth holds 65 scales; at most 64"),
+    "photographs: one, 1,000 times": (lambda folder: torch.save([torch.zeros(1, 3, 20, 20)]*1000, folder/"reals.pth"), "reals.pth.*it repeats its"),
+    "photographs: one, 100,000 times": (lambda folder: torch.save([torch.zeros(1, 3, 300, 300)]*100_000, folder/"reals.pth"), "reals.pth.*its pickle is too long"),
+    "strides of 0 in a tuple": (lambda folder: torch.save((repeated(15_000),)*4, folder/"reals.pth"), "reals.pth.*it repeats its"),
+    "strides of 0 in a key": (lambda folder: torch.save({repeated(15_000): 1}, folder/"reals.pth"), "reals.pth.*it repeats its"),
+    "strides of 0 in a list of lists": (lambda folder: torch.save([[(repeated(15_000),)]], folder/"reals.pth"), "reals.pth.*it repeats its"),
+    "an old file without content": (put("reals.pth", old_file(b"](" + tensor(3*10**8, (1, 3, 10**4, 10**4), old=True) + b"e")), "reals.pth.*have no content"),
+    "an old file that declares more than it has": (put("reals.pth", old_file(b"](" + tensor(3*10**8, (1, 3, 10**4, 10**4), old=True) + b"e", b"](" + word("0") + b"e")), "reals.pth.*declares 1,200,000,000 bytes"),
+    "an old file that enlarges its numbers": (put("reals.pth", old_file(b"](" + tensor(1, (1, 3, 10**4, 10**4), old=True) + b"e", b"](" + word("0") + b"e", struct.pack("<q", 3*10**8))), "reals.pth is damaged"),
+    "noise of an old file: none listed": (no_content(b"]"), "z_opt.pth.*have no content"), "noise of an old file: another listed": (no_content(b"](" + word("1") + b"e"), "z_opt.pth.*have no content"),
+    "noise of an old file: named, but not listed": (no_content(word("0") + b"]"), "z_opt.pth.*have no content"),
+    "a declaration from elsewhere": (program("NoiseAmp.pth", tensor(4, (4,)).replace(number(4) + b"tQ", number(4) + b"q\x01tQ", 1).replace(number(0), b"h\x01", 1)), "NoiseAmp.pth.*twice"),
+    "a key that is a number": (program("NoiseAmp.pth", tensor(4, (4,)).replace(word("0"), number(0))), "NoiseAmp.pth.*in another way than torch.save"),
+    "a negative count": (program("NoiseAmp.pth", tensor(-5, (4,))), "NoiseAmp.pth.*declares -5 numbers"),
+    "one part under many names": (program("0/z_opt.pth", b"](" + b"".join(tensor(5000, (5000,), key) for key in ("VERSION", "Version", "version")) + b"e"), "z_opt.pth.*declares 60,000 bytes"),
+    "a pair of pairs of pairs": (program("NoiseAmp.pth", b"}(" + PAIRS + b"Nu"), "NoiseAmp.pth.*tuple, list or dict twice"),
+    "a list that is copied": (program("NoiseAmp.pth", b"](" + COPIES + b"e"), "NoiseAmp.pth.*tuple, list or dict twice"),
+    "a dict with a content by call": (program("NoiseAmp.pth", b"ccollections\nOrderedDict\n]\x85R"), "NoiseAmp.pth.*copies a dict"),
+    "attributes that are copied": (program("NoiseAmp.pth", b"](" + ATTRIBUTES + b"e"), "NoiseAmp.pth.*tuple, list or dict twice"),
+    "a tuple a million deep": (program("NoiseAmp.pth", DEEP), "NoiseAmp.pth.*too long"),
+    "a pickle in capitals": (in_capitals, "NoiseAmp.pth.*calls .*bytearray"),
+    "generator: too many layers": (other("1/netG.pth", many_layers), "1/netG.pth holds a generator of 205 layers; at most 64"),
+    "generator: no tensors, but attributes": (lambda folder: torch.save(Shadowed({"a": torch.zeros(8, 3, 3, 3)}), folder/"1"/"netG.pth"), "1/netG.pth holds no generator"),
+    "generator: 1e38": (other("1/netG.pth", body("conv.weight", lambda old: old*0 + 1e38)), "cannot draw"),
 }
 
 
@@ -234,14 +316,26 @@ for folder in sys.argv[1:]:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads memory from /proc")
 def test_no_malformed_file_takes_200_megabytes(official, tmp_path):
-    kinds = ("strides of 0", "a large bytearray", "an old file that declares too much", "compressed")
+    kinds = ("strides of 0", "strides of 0 in a tuple", "strides of 0 in a key", "photographs: one, 1,000 times", "an old file without content", "an old file that enlarges its numbers",
+             "one part under many names", "a list that is copied", "attributes that are copied", "a large bytearray", "an old file that declares too much", "compressed")
     folders = [shutil.copytree(official[0], tmp_path/kind) for kind in kinds]
     for kind, folder in zip(kinds[:-1], folders): MALFORMED[kind][0](folder)
     torch.save([torch.zeros(1, 3, 5000, 5000)], folders[-1]/"reals.pth"); repacked(folders[-1]/"reals.pth", zipfile.ZIP_DEFLATED)
     assert (folders[-1]/"reals.pth").stat().st_size < 10**6
     done = subprocess.run([sys.executable, "-c", UNDER_A_LIMIT, *map(str, folders)], capture_output=True, text=True, timeout=300)
     said = done.stdout.splitlines()
-    assert len(said) == 4 and all("is damaged, or holds more" in line for line in said) and not done.stderr, done.stderr
+    assert len(said) == len(kinds) and all("is damaged, or holds more" in line for line in said) and not done.stderr, done.stderr
+
+
+def test_python_and_pytorch_read_the_same_parts_of_an_archive(copy):
+    two_contents(copy)
+    assert isinstance(torch.load(copy/"NoiseAmp.pth", weights_only=True), bytearray)                     # what PyTorch alone would read
+    assert [scale.noise_amp.item() for scale in import_official(copy).scales] == pytest.approx([1, .05, .05, .25])
+
+
+def test_attributes_of_a_dict_do_not_matter(copy, official):
+    torch.save(Shadowed(torch.load(copy/"1"/"netG.pth", weights_only=True)), copy/"1"/"netG.pth")
+    assert torch.equal(import_official(copy).reconstruct(), import_official(official[0]).reconstruct())
 
 
 def test_files_of_old_pytorch_and_of_a_gpu_are_read(copy, official):

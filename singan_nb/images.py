@@ -100,8 +100,7 @@ def _levels(
         if bits < 16 and (values.itemsize == 2 or bits > 8):
             warnings.warn(f"no value is above {high}: they are taken as {bits} bits", stacklevel=3)
         white = 2**bits - 1
-    kinds = {255: np.uint8, 65535: np.uint16}
-    if white in kinds: return values.astype(kinds[white])
+    if white in (255, 65535): return values.astype(np.uint8 if white == 255 else np.uint16)
     return np.divide(values, np.float32(white), dtype=np.float32, casting="unsafe").clip(0, 1)
 
 def _top(levels): return np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1

@@ -651,6 +651,16 @@ def checked_state(watch:Watch) -> dict: # tensors by name
     if all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()): return tensors
     raise Diverged(f"weights are not finite at scale {watch.scale}, iteration {watch.iteration}")
 
+# %% ../nbs/lessons/08_training.ipynb #prc19001
+@functools.cache
+def _processor():
+    "The name of the CPU, and the limit to its instructions that the environment gives to oneDNN, which computes convolutions."
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    limits = [os.environ[name] for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if name in os.environ]
+    return (name or platform.machine()) + "".join(f", at most {limit}" for limit in limits[:1])
+
 # %% ../nbs/lessons/08_training.ipynb #b52d8e0f
 def circumstances(
     config:Config,
@@ -660,15 +670,6 @@ def circumstances(
     told = {"device": device.type, "precision": pick_precision(config.precision, device), "torch": torch.__version__}
     if device.type == "cuda": return told | {"gpu": torch.cuda.get_device_name(device)}
     return told | {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability(), "processor": _processor()}
-
-@functools.cache
-def _processor():
-    "The name of the CPU, and the limit to its instructions that the environment gives to oneDNN, which computes convolutions."
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    limits = [os.environ[name] for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if name in os.environ]
-    return (name or platform.machine()) + "".join(f", at most {limit}" for limit in limits[:1])
 
 def _computed(
     before, # list of circumstances so far, each with the (scale, iteration) that it holds from

@@ -383,6 +383,7 @@ class Explorer(widgets.VBox):
         self.controller.close()
         for part in [*belongings(self)]: part.close()
         super().close()
+        vars(self).pop("_repr_mimebundle_", None)            # it hides ours
         self.controller.changed = lambda controller: None
         self.controller, self.controls, self.children = None, {}, ()
         gc.collect()                                         # widgets and handlers form circles; do not wait with the memory

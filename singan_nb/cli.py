@@ -94,15 +94,16 @@ def _one_of(help, *choices, also=()):
                         autocompletion=lambda incomplete: [c for c in choices if c.startswith(incomplete)])
 
 def _check_out(value):
-    "Refuse a name that no file can have, or that no one could open again."
-    if value is None: return None
-    try: parts = [part.encode("utf-8") for part in value.parts]
+    "A path to write to. Refuses a name that no file can have, or that no one could open again."
+    if not value: raise typer.BadParameter("it is empty; give the name of a file or folder")
+    path = Path(os.path.expanduser(value))
+    try: parts = [part.encode("utf-8") for part in path.parts]
     except UnicodeEncodeError: raise typer.BadParameter("its name is no text; give one in UTF-8") from None
     longest = max(map(len, parts), default=0)
     if longest > 200: raise typer.BadParameter(f"a name of {longest} bytes is too long; give one of at most 200")
-    return value.expanduser()
+    return path.absolute() if str(path).startswith("~") else path            # ./~ or ~nobody: not expanded later either
 
-def _out(help, *names): return typer.Option(*names, help=help, callback=_check_out)
+def _out(help, *names): return typer.Option(*names, help=help, metavar="PATH", parser=_check_out)
 
 def _check_amount(value):
     "Refuse what is no amount: below 0, or not a number."
@@ -150,8 +151,8 @@ def _photograph(name):
     from singan_nb.images import bundled_images, load_image
     return load_image(_found(name, {photo.name: photo.path for photo in bundled_images()}, Path(name).is_file()))
 
-def _model(name, device="cpu"):
-    "Open a model file, a run folder, or the bundled model of that name."
+def _model(name, device="cpu", empty=False):
+    "Open a model file, a run folder, or the bundled model of that name; one without scales only if it may be `empty`."
     from singan_nb.images import FORMATS
     from singan_nb.models import PRETRAINED, SinGAN, pretrained_models
     from singan_nb.training import pick_device
@@ -159,7 +160,9 @@ def _model(name, device="cpu"):
     run = any((Path(name)/file).exists() for file in ("model.safetensors", "config.json"))
     if Path(name).is_file() and Path(name).suffix.lower() in FORMATS:
         raise _refused(f"{name} is a picture, where a model comes first: a model file, a run folder, or a bundled name")
-    return SinGAN.load(_found(name, bundled, run or Path(name).is_file()), device)
+    network = SinGAN.load(_found(name, bundled, run or Path(name).is_file()), device)
+    if not empty: network.check_scale(0)
+    return network
 
 # %% ../nbs/practice/22_scripts.ipynb #cli00010
 def _setting(text):
@@ -181,6 +184,7 @@ def read_settings(
     except ImportError: import tomli as tomllib                                     # Python 3.10
     if not file.exists(): raise _refused(f"--config {file}: no such file")
     if file.is_dir(): raise _refused(f"--config {file} is a folder; give a file")
+    if not file.is_file(): raise _refused(f"--config {file} is not a file but a pipe or a device; give a file")
     try: return tomllib.loads(file.read_text(encoding="utf-8-sig"))                 # some editors mark UTF-8
     except (ValueError, RecursionError) as error:
         raise _refused(f"--config {file} is no TOML ({error}); write lines like lr = 0.001") from None
@@ -398,7 +402,7 @@ def info(
     as_json:Annotated[bool, typer.Option("--json", help="For scripts.")] = False, quiet:Quiet = None,
 ):
     "Scales, sizes and training of a model."
-    network = _model(model)
+    network = _model(model, empty=True)
     scales = [dict(scale=k, height=s.size[0], width=s.size[1],
                    channels=s.generator.shape[0], noise_amp=round(s.noise_amp.item(), 5),
                    parameters=sum(p.numel() for p in s.generator.parameters()))

@@ -26,7 +26,7 @@ from .animate import ANIMATE_SHARE, animate, save_animation
 from .edit import EDIT_SHARE, copy_part, move_part, region
 from .engine import FastTrainer
 from .harmonize import paste
-from .images import (MOST_UPLOADED, ImageError, Picture, SinGANError, as_image, atomic_write, images_grid,
+from .images import (MOST_UPLOADED, ImageError, Picture, SinGANError, _explained, as_image, atomic_write, images_grid,
                               load_image, open_picture, printable, resize, save_image, to_pixels, to_tensor)
 from .models import SinGAN, as_path, enlarge, pretrained_models, seeded, white_noise
 from .paint import PAINT_SHARE, paint_to_image, palette, recolour
@@ -370,7 +370,8 @@ class Explorer(widgets.VBox):
         for name, control in self.controls.items(): control.value = self.controller.defaults[name]
 
     def save(self):
-        "Write what is shown; say where, or what went wrong."
+        "Write what is shown; say where, or what went wrong. Raises `SinGANError` if the explorer is closed."
+        if self.controller is None: raise SinGANError("this explorer is closed; open it again")
         try:
             file = save_shown(self.controller.shown, self.folder, self.controller.name, self.controller.suffix)
             self.say("done", f"saved {file} and {file.with_suffix('.py').name}")
@@ -382,12 +383,14 @@ class Explorer(widgets.VBox):
         self.controller.close()
         for part in [*belongings(self)]: part.close()
         super().close()
+        vars(self).pop("_repr_mimebundle_", None)            # it hides ours
         self.controller.changed = lambda controller: None
         self.controller, self.controls, self.children = None, {}, ()
         gc.collect()                                         # widgets and handlers form circles; do not wait with the memory
 
     def _repr_mimebundle_(self, **options):
-        "With a picture for pages where no kernel runs."
+        "With a picture for pages where no kernel runs; of a closed explorer just its words."
+        if self.controller is None: return {"text/plain": repr(self)}
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if self.controller.shown: data |= {"text/html": small(self.controller.shown.picture)._repr_html_()}
@@ -813,8 +816,7 @@ def from_data_url(
     picture = open_picture(content, "the drawing", ("PNG",))
     if picture.size[::-1] != tuple(size):
         raise SinGANError("the drawing has {1}×{0} pixels; it must have {2}×{3}".format(*picture.size, *size))
-    try: return to_tensor(np.asarray(picture.convert("RGB")))
-    except (OSError, SyntaxError, ValueError) as problem: raise SinGANError(f"the drawing is damaged ({problem})") from None
+    with _explained("the drawing"): return to_tensor(np.asarray(picture.convert("RGB")))
 
 # %% ../nbs/practice/21_explore.ipynb #40a60c60
 def colour_name(

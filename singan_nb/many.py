@@ -7,7 +7,7 @@ __all__ = ['FIELDS', 'TRIES', 'BACKENDS', 'PACKAGES', 'picture_suffixes', 'pictu
            'free_device', 'train_many', 'write_summary', 'summary_table']
 
 # %% ../nbs/practice/28_many.ipynb #7c4df88d
-import csv, dataclasses, glob, hashlib, io, json, os, queue, re, signal, socket, subprocess, sys
+import csv, dataclasses, glob, hashlib, io, json, math, os, queue, re, signal, socket, subprocess, sys
 import tempfile, threading, time, unicodedata, uuid, warnings
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .images import READ, SinGANError, _supported, atomic_write, load_image, printable
+from .images import MOST, READ, SinGANError, _megabytes, _supported, atomic_write, load_image, printable
 from .losses import rmse
 from .metrics import sifid
 from .models import SinGAN, as_path
@@ -108,22 +108,32 @@ def run_names(
 # %% ../nbs/practice/28_many.ipynb #d1e2c900
 FIELDS = ("name", "status", "seconds", "scales", "height", "width", "rmse", "sifid", "error", "picture")
 TRIES = 3          # processes that may die of one picture
+_WORDS = dict.fromkeys(("name", "picture", "status", "error"), str)
+_NUMBERS = dict(seconds=float, scales=int, height=int, width=int, rmse=float, sifid=float)
+_KINDS = {"trained": _WORDS | _NUMBERS, "failed": _WORDS}      # fields of a row, by its status
 
 def _state_file(out, name): return out/".state"/f"{name}.json"
 
 def _read_state(file):
     "What is known of a picture; nothing if its file is not there, or holds something else."
-    try: state = json.loads(file.read_text(encoding="utf-8"))
+    try: state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}       # a pipe may never end
     except (OSError, ValueError, RecursionError): return {}
     return state if isinstance(state, dict) else {}
+
+def _row(state):
+    "The row of a state; None if it has none, or one with other fields than a row has."
+    row = state.get("row")
+    if not isinstance(row, dict): return None
+    return row if {field: type(value) for field, value in row.items()} == _KINDS.get(str(row.get("status"))) else None
 
 def _write_state(file, **state):
     with atomic_write(file) as partial: partial.write_text(json.dumps(state), encoding="utf-8")
 
 def _given(out):
-    "The names of the runs in a folder, by the path of the picture."
+    "The names of the runs in a folder, by the path of the picture; none that `run_names` would not give."
     names = {}
     for file in sorted((out/".state").glob("*.json")):
+        if _safe(file.stem) != file.stem or _same(file.stem) in _OURS: continue               # like .. or summary.csv
         state = _read_state(file)
         row = state.get("row", state)
         if isinstance(row, dict) and isinstance(row.get("picture"), str): names.setdefault(row["picture"], file.stem)
@@ -133,15 +143,17 @@ def _begin(file, session, picture):
     "Note that a process begins with a picture: its number in this session; and the row, if there is one."
     before = _read_state(file)
     if before.get("session") != session: before = {}
-    if "row" in before: return 0, before["row"]
+    if row := _row(before): return 0, row
     tries = 1 + before.get("tries", 0)
     _write_state(file, session=session, picture=str(picture), tries=tries, process=os.getpid(), host=socket.gethostname())
     return tries, None
 
-def _fingerprint(file):
-    "A checksum of what a file holds. Raises `SinGANError` for a pipe, a device or a folder, whose end may never come."
+def _fingerprint(file, most=MOST):
+    "A checksum of what a file holds. Raises `SinGANError` for more than `most` bytes, and for what may never end."
     if not file.exists(): raise SinGANError(f"{file}: no such file")
     if not file.is_file(): raise SinGANError(f"{file} is not a file but a folder, a pipe or a device; give a picture file")
+    if file.stat().st_size > most:
+        raise SinGANError(f"{file} is larger than the limit of {_megabytes(most)}; make it smaller first")
     total = hashlib.sha256()
     with open(file, "rb") as content:
         while block := content.read(2**20): total.update(block)
@@ -151,7 +163,7 @@ def _fingerprint(file):
 def _measured(model):
     "How long a model took, and how well it knows its photograph."
     image = model.image
-    return dict(seconds=round(sum(model.record["seconds"]), 1), scales=len(model.scales),
+    return dict(seconds=round(sum(model.record["seconds"], 0.), 1), scales=len(model.scales),
                 height=image.shape[-2], width=image.shape[-1],
                 rmse=round(rmse(model.reconstruct().clamp(-1, 1), image)/2, 4),
                 sifid=round(sifid(image, sample(model, 8, seed=0)).mean().item(), 4))
@@ -162,6 +174,10 @@ def _train_when_free(device, **task):
         try:
             with free_device(device) as here: return train(device=here, resume=True, progress=False, **task)
         except RunBusy: time.sleep(1)
+
+def _model_print(run):
+    "The checksum of a run's model, which was opened before: its size is what it says."
+    return _fingerprint(run/"model.safetensors", math.inf)
 
 def _failed(name, picture, error):
     "The row of a picture that has no model."
@@ -189,7 +205,7 @@ def train_one(
         model = _train_when_free(device, image=load_image(picture), config=config, out=run, source=printable(picture),
                                  save_every=save_every)
         row = dict(name=run.name, picture=str(picture), status="trained", **_measured(model), error="")
-        _write_state(state, session=session, row=row, content=content)
+        _write_state(state, session=session, row=row, content=content, model=_model_print(run))
     except Exception as error:
         row = _failed(run.name, picture, error)
         with suppress(OSError): _write_state(state, session=session, row=row)
@@ -430,20 +446,24 @@ def train_many(
     task = dict(config=config, device=device, session=uuid.uuid4().hex, save_every=save_every)
     tasks = [dict(picture=Path(os.path.abspath(file)), run=out/name, **task) for name, file in files.items()
              if not _finished(out, name, file, config)]
-    say, done = (lambda text: tqdm.write(printable(text), file=sys.stderr)), len(files) - len(tasks)
+    done = len(files) - len(tasks)
     if progress and tasks: print(_plan(len(tasks), len(files), backend, jobs))
     rows = {}
     try:
         with _interrupting(), progress_bar(total=len(files), initial=done, unit="picture", disable=not progress) as bar:
-            work = _here(tasks, jobs, say) if backend == "local" else _on_cluster(tasks, backend, address, jobs, say)
+            work = _here(tasks, jobs, _say) if backend == "local" else _on_cluster(tasks, backend, address, jobs, _say)
             try:
                 for row in work: rows[row["name"]] = row; bar.update()
             finally: work.close()                                           # ends the workers
     except KeyboardInterrupt:
-        say(f"stopped: {done + len(rows)} of {len(files)} pictures are done; the same command goes on with the others")
+        _say(f"stopped: {done + len(rows)} of {len(files)} pictures are done; the same command goes on with the others")
         raise
     finally: rows = write_summary(out, files, rows)
     return rows
+
+def _say(text):
+    "A line above the bar, if there still is a terminal: one that was closed is no reason to stop."
+    with suppress(OSError): tqdm.write(printable(text), file=sys.stderr)
 
 def _plan(left, total, backend, jobs):
     "What is about to begin, in one line."
@@ -455,10 +475,11 @@ def _plan(left, total, backend, jobs):
 def _finished(out, name, picture, config):
     "Is there a whole model of that picture, trained with these settings?"
     state = _read_state(_state_file(out, name))
+    row, noted = _row(state), state.get("model")
     try:
-        return (state["row"]["status"] == "trained" and state["content"] == _fingerprint(picture)
-                and read_config(out/name) == config
-                and len(SinGAN.load(out/name).scales) == state["row"]["scales"])
+        return (row is not None and row["status"] == "trained" and state["content"] == _fingerprint(picture)
+                and read_config(out/name) == config and len(SinGAN.load(out/name).scales) == row["scales"]
+                and noted in (None, _model_print(out/name)))                    # older versions did not note it
     except (LookupError, TypeError, OSError, SinGANError): return False
 
 @contextmanager
@@ -488,8 +509,8 @@ def write_summary(
     "Write summary.csv, and return its rows; a picture that was not reached is 'pending'."
     out, known, rows = as_path(out), rows or {}, []
     for name in names:
-        row = known.get(name) or _read_state(_state_file(out, name)).get("row")
-        if not isinstance(row, dict): row = dict(status="pending", picture=str(dict(names)[name]) if isinstance(names, dict) else "")
+        row = known.get(name) or _row(_read_state(_state_file(out, name)))
+        if row is None: row = dict(status="pending", picture=str(dict(names)[name]) if isinstance(names, dict) else "")
         rows.append({field: row.get(field, "") for field in FIELDS} | {"name": name})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n"); writer.writerow(FIELDS)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -536,6 +537,9 @@ def test_a_preset_among_the_settings(tmp_path):
     with pytest.raises(SinGANError, match="is no TOML"): _config({}, None, tmp_path/"deep.toml")
     (tmp_path/"list.toml").write_text("preset = ['class']")
     with pytest.raises(SinGANError, match="preset"): _config({}, None, tmp_path/"list.toml")
+    os.mkfifo(tmp_path/"pipe.toml")
+    for file in (Path(os.devnull), tmp_path/"pipe.toml"):                                        # a pipe may never end
+        with pytest.raises(SinGANError, match="not a file but a pipe or a device; give a file"): _config({}, None, file)
 
 
 @pytest.mark.parametrize("name", ["a b", "it's", "nl\nx", "esc\x1b[31m", "back\\slash\t'q'", "by\udcff", "ü\x85", "x\u200b1"])
@@ -570,3 +574,27 @@ def test_to_go_on_with_nothing_is_said(tmp_path, capsys):
     assert "holds no run to go on with" in said.err and "1 scale;" in said.out
     (tmp_path/"TYPO"/"image.png").write_bytes(b"broken")
     assert "the run's photograph" in one_line(capsys, ["train", "dunes", "--out", tmp_path/"TYPO", "--resume"])
+
+
+def test_a_model_without_scales_draws_nothing(tmp_path, capsys):
+    "It can be looked into; every command that would draw says in one line what it lacks."
+    file = SinGAN(load_image("dunes")[..., :20, :30]).save(tmp_path/"empty.safetensors")
+    save_image(load_image("dunes")[..., :20, :30], tmp_path/"a.png")
+    assert run_command(["info", str(file)]) == 0 and "0 scales" in capsys.readouterr().out
+    picture, out = tmp_path/"a.png", ["--out", tmp_path/"o.png"]
+    for command in (["sample", file, "--out", tmp_path/"o"], ["retarget", file, "--width", 40, *out], ["animate", file, "--out", tmp_path/"o.gif"], ["paint", file, picture, *out],
+                    ["edit", file, picture, picture, *out], ["harmonize", file, picture, picture, *out], ["evaluate", picture, "--model", file], ["export-onnx", file, "--out", tmp_path/"o.onnx"]):
+        assert "the model has no scale" in one_line(capsys, command), command
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "empty.safetensors"]
+
+
+def test_a_tilde_is_a_home_or_a_name(run, tmp_path, capsys, monkeypatch):
+    "~ alone is the home folder; a user who is not there, and ./~, are names of folders here."
+    monkeypatch.chdir(tmp_path); monkeypatch.setenv("HOME", str(tmp_path/"home"))
+    for out, place in (("~/a", "home/a"), ("./~", "~"), ("./~/b", "~/b"), ("~nobody-of-that-name", "~nobody-of-that-name"), ("~nobody-of-that-name/c", "~nobody-of-that-name/c")):
+        assert run_command(["sample", str(run), "-n", "1", "--out", out]) == 0
+        assert (tmp_path/place/"sample_000.png").exists(), place
+    assert run_command(["train", "dunes", "--out", "./~/run", "--preset", "class", "--max-size", "40", "--iters", "1"]) == 0
+    assert (tmp_path/"~"/"run"/"model.safetensors").exists() and sorted(os.listdir(tmp_path)) == ["home", "~", "~nobody-of-that-name"]
+    capsys.readouterr()
+    assert "is empty" in one_line(capsys, ["train", "dunes", "--out", ""])

@@ -293,6 +293,16 @@ def test_a_drawing_is_a_png_and_nothing_else(model, no_ghostscript, kind):
     with pytest.raises(SinGANError, match="the drawing"): explore.from_data_url(address(NO_PNG[kind]), (30, 48))
 
 
+@pytest.mark.parametrize("kind", [b"iCCP", b"tRNS", b"cHRM", b"iTXt", b"zTXt", b"eXIf"])
+def test_a_drawing_with_a_damaged_end_is_read_or_refused(kind):
+    "An empty chunk after the pixels: Pillow raises whatever comes to it."
+    png = encoded("PNG")
+    damaged = png[:-12] + bytes(4) + kind + zlib.crc32(kind).to_bytes(4, "big") + png[-12:]
+    try: assert explore.from_data_url(address(damaged), (30, 48)).shape == (1, 3, 30, 48)
+    except SinGANError as error: assert str(error).startswith("the drawing is damaged (")
+    else: assert kind != b"iCCP"
+
+
 def test_what_a_browser_sends_as_a_drawing_starts_no_program(model, no_ghostscript):
     "From the canvas to the status line, for both tools that have one."
     for view in (explore.explore_paint(model), explore.explore_edit(model)):
@@ -428,6 +438,8 @@ def test_a_closed_explorer_leaves_nothing(model, name):
         assert len(_instances) > before + 20
         kept = [weakref.ref(view), weakref.ref(view.controller), *map(weakref.ref, view.controls.values())]
         view.close(); view.close()
+        assert view._repr_mimebundle_() == {"text/plain": "closed explorer"}
+        with pytest.raises(SinGANError, match="this explorer is closed; open it again"): view.save()
         assert repr(view) == "closed explorer" and kept[1]() is None               # the controller is gone at once, with its model and pictures
         return kept
     before = len(_instances)

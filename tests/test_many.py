@@ -11,6 +11,7 @@ import threading
 import time
 import unicodedata
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -427,3 +428,79 @@ def test_what_the_system_refuses_is_told_in_plain_words():
 
 def test_the_plan_counts_pictures_in_plain_english():
     assert many._plan(1, 1, "dask", 1) == "1 of 1 picture to train on dask" and many._plan(0, 2, "dask", 1) == "0 of 2 pictures to train on dask"
+
+
+SMALL = Config.preset("class", max_size=27, min_size=18, width=4, iters=1)
+
+
+def trained_here(pictures, runs, name, image):
+    "A picture and its finished run; what its state file holds."
+    save_image(image, pictures/f"{name}.png")
+    row = many.train_one(pictures/f"{name}.png", runs/name, SMALL, "cpu", "earlier")
+    assert row["status"] == "trained" and many._finished(runs, name, pictures/f"{name}.png", SMALL)
+    return json.loads((runs/".state"/f"{name}.json").read_text())
+
+
+def test_a_row_that_is_not_right_is_no_row(tmp_path, dunes):
+    whole = trained_here(tmp_path, tmp_path/"runs", "a", dunes[..., :40, :60])
+    state = tmp_path/"runs"/".state"/"a.json"
+    assert many._row(whole) == whole["row"] and set(whole["row"]) == set(many.FIELDS)
+    for damage in (dict(seconds=None), dict(rmse="abc"), dict(height=None), dict(scales=True), dict(seconds=10**400), dict(error=[]), dict(status=["trained"]), dict(status="pending"), dict(more=1)):
+        state.write_text(json.dumps({**whole, "row": {**whole["row"], **damage}}))
+        assert not many._finished(tmp_path/"runs", "a", tmp_path/"a.png", SMALL), damage
+        assert [row["status"] for row in write_summary(tmp_path/"runs", ["a"])] == ["pending"], damage
+        assert many._begin(state, "earlier", tmp_path/"a.png") == (1, None), damage
+    for field in many.FIELDS: assert many._row({"row": {key: value for key, value in whole["row"].items() if key != field}}) is None
+    failed = many._failed("a", "a.png", SinGANError("broken"))
+    assert many._row({"row": failed}) == failed and many._row({"row": {**failed, "error": 3}}) is None
+    state.write_text(json.dumps(whole))
+    assert many._finished(tmp_path/"runs", "a", tmp_path/"a.png", SMALL)
+
+
+def test_a_model_that_was_copied_from_another_run_is_not_this_picture_s(tmp_path, dunes):
+    runs = tmp_path/"runs"
+    whole, _ = (trained_here(tmp_path, runs, name, dunes[..., at:at + 40, :60]) for name, at in (("a", 0), ("b", 50)))
+    own = (runs/"a"/"model.safetensors").read_bytes()
+    shutil.copy(runs/"b"/"model.safetensors", runs/"a"/"model.safetensors")
+    assert SinGAN.load(runs/"a") and not many._finished(runs, "a", tmp_path/"a.png", SMALL)
+    (runs/"a"/"model.safetensors").write_bytes(own)
+    assert many._finished(runs, "a", tmp_path/"a.png", SMALL)
+    del whole["model"]
+    (runs/".state"/"a.json").write_text(json.dumps(whole))                                        # of an older version
+    assert many._finished(runs, "a", tmp_path/"a.png", SMALL)
+
+
+def test_what_lies_among_the_states_stops_and_moves_nothing(tmp_path, dunes):
+    "A pipe, names that lead out of the folder or belong to us, a damaged row; and a picture of which a terabyte is said and nothing is there."
+    pictures, runs = tmp_path/"in", tmp_path/"deep"/"runs"
+    whole = trained_here(pictures, runs, "row", dunes[..., :40, :60])
+    for name in ("pipe", "up", "here", "hidden", "ours", "huge"): shutil.copy(pictures/"row.png", pictures/f"{name}.png")
+    os.truncate(pictures/"huge.png", 2**40)
+    states = runs/".state"
+    for stem, name in (("..", "up"), (".", "here"), (".state", "hidden"), ("Summary.csv", "ours")): (states/f"{stem}.json").write_text(json.dumps(dict(picture=str(pictures/f"{name}.png"))))
+    os.mkfifo(states/"pipe.json")
+    (states/"row.json").write_text(json.dumps({**whole, "row": {**whole["row"], "rmse": "abc"}}))
+    options = ["--max-size", "27", "--set", "min_size=18", "--set", "width=4", "--iters", "1", "--preset", "class", "--device", "cpu", "--jobs", "1", "-q"]
+    done = subprocess.run([sys.executable, "-m", "singan_nb", "train-many", str(pictures), "--out", str(runs), *options], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "6 of 7 trained" in done.stdout and "Traceback" not in done.stderr, done.stdout + done.stderr
+    assert re.search(r"huge +failed: \S*huge.png is larger than the limit", done.stdout), done.stdout
+    assert sorted(file.name for file in runs.iterdir()) == sorted([".state", "summary.csv", "row", "pipe", "up", "here", "hidden", "ours"])
+    assert os.listdir(tmp_path/"deep") == ["runs"] and (states/"pipe.json").is_file()
+    assert json.loads((states/"row.json").read_text())["row"]["rmse"] == whole["row"]["rmse"]
+
+
+def test_a_terminal_that_is_closed_is_an_interrupt_and_no_error(tmp_path, pictures, own_signals):
+    "HUP comes, and nothing can be written any more: all is saved, and the exit code is that of the signal."
+    main, terminal = pytest.importorskip("pty").openpty()
+    code = "import fcntl, os, sys, termios; fcntl.ioctl(1, termios.TIOCSCTTY, 0); os.execv(sys.executable, [sys.executable, '-m', 'singan_nb', *sys.argv[1:]])"
+    command = [sys.executable, "-c", code, *train_tiny(pictures/"dunes.png", tmp_path/"runs", 3000, 1, "--save-every", "600")]
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True)
+    os.close(terminal); os.set_blocking(main, False)
+    def trains():
+        with suppress(BlockingIOError): os.read(main, 2**16)               # a terminal that nobody reads fills up
+        return list((tmp_path/"runs").glob("*/checkpoint.safetensors"))
+    assert wait_for(trains)
+    time.sleep(.5)
+    os.close(main)
+    assert process.wait(60) == 128 + signal.SIGHUP
+    assert 0 < len(read_log(tmp_path/"runs"/"dunes")) < 3000

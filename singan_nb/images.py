@@ -295,6 +295,7 @@ def _length(strip, method, most):
     unpack = lzma.LZMADecompressor(memlimit=2**28) if method == 34925 else zlib.decompressobj()
     return len(unpack.decompress(strip, most))
 
+# %% ../nbs/lessons/00_images.ipynb #str19004
 def _check_strips(page, data):
     "Raise an error if strips of a page hold more than its pixels, or are the same bytes: both are work without end."
     if page.compression not in (1, 5, 8, 32773, 32946, 34925): raise _unread(page)
@@ -306,7 +307,6 @@ def _check_strips(page, data):
     for at, length in zip(page.dataoffsets, page.databytecounts):
         if page.compression not in (1, 5) and _length(data[at:at+length], page.compression, most) >= most:
             raise ValueError("a strip of it holds more than its pixels")
-
 
 # %% ../nbs/lessons/00_images.ipynb #d4376883
 def _page_pixels(page, name, buffer):
@@ -328,8 +328,7 @@ def _page_pixels(page, name, buffer):
     if page.photometric == 0: values[..., :1] = top - values[..., :1]                # white is zero
     picture, alpha = _apart(values[..., :colours + (extra[:1] in ((1,), (2,)))])
     if alpha is not None and extra[0] == 1:                                          # colours that alpha has darkened
-        strength = np.float32(1/top)/np.maximum(alpha, np.float32(1e-6))[..., None]
-        picture = np.multiply(picture, strength, dtype=np.float32).clip(0, 1)
+        picture = np.multiply(picture, np.float32(1/top)/np.maximum(alpha, 1e-6)[..., None], dtype=np.float32).clip(0, 1)
     return _profiled(picture, profile, name), alpha
 
 # %% ../nbs/lessons/00_images.ipynb #f659f7d3

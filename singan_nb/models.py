@@ -519,7 +519,7 @@ def _check_tensor(name, t):
 def _check_reach(reach):
     "Raise `ValueError` unless it is None, or two shares of an image."
     if reach is None or isinstance(reach, list) and len(reach) == 2 and all(
-        type(share) in (int, float) and 0 < share < 4 for share in reach): return
+        type(share) in (int, float) and .1 < share < 4 for share in reach): return
     raise ValueError(f"reach is {reach}")
 
 # %% ../nbs/lessons/04_models.ipynb #a41c7d09
@@ -530,6 +530,8 @@ def _check_file(about, tensors):
     for size in about["sizes"]:
         if not all(type(side) is int and 1 <= side <= limit for side, limit in zip(size, most, strict=True)):
             raise ValueError(f"a scale has the size {size}, the photograph {list(most)}")
+    if any(below > side for pair in zip(about["sizes"], about["sizes"][1:]) for below, side in zip(*pair)):
+        raise ValueError(f"a scale is smaller than the one below it: {about['sizes']}")
     for reach in about.get("reach", []): _check_reach(reach)
     if not isinstance(about["grey_noise"], bool): raise ValueError(f"grey_noise is {about['grey_noise']}")
     if not isinstance(about["record"], dict): raise ValueError("the record of the training is no table")

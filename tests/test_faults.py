@@ -403,6 +403,7 @@ def changed_file(model, file, change):
     (lambda about, t: t["scales.1.noise_amp"].fill_(1e38), "noise_amp holds"), (lambda about, t: t["scales.1.noise_amp"].fill_(-1), "noise_amp is negative"),
     (lambda about, t: t["scales.1.noise_amp"].fill_(math.nan), "not finite"), (lambda about, t: about.update(reach=[[1.], None, None]), "reach is"),
     (lambda about, t: about.update(reach=[None, [], None]), "reach is"), (lambda about, t: about.update(reach=[None, [1., 1e9], None]), "reach is"),
+    (lambda about, t: about.update(reach=[None, [1e-300, 1.], None]), "reach is"), (lambda about, t: about["sizes"].__setitem__(-1, [1, 1]), "smaller than the one below"),
     (lambda about, t: about.update(grey_noise="no"), "grey_noise is no")])
 def test_numbers_that_no_training_gives_are_refused(model, tmp_path, change, words):
     with pytest.raises(ModelError, match=f"damaged.*{words}"): SinGAN.load(changed_file(model, tmp_path/"m.safetensors", change))

@@ -442,6 +442,7 @@ def train_many(
     config, jobs = Config() if config is None else as_config(config), _jobs(backend, address, jobs, device)
     out = as_path(out).resolve()
     files = run_names(picture_files([places] if isinstance(places, (str, Path)) else places), _given(out))
+    if (out/"summary.csv").is_dir(): raise SinGANError(f"{out/'summary.csv'} is a folder; remove it, or give another folder")
     (out/".state").mkdir(parents=True, exist_ok=True)
     task = dict(config=config, device=device, session=uuid.uuid4().hex, save_every=save_every)
     tasks = [dict(picture=Path(os.path.abspath(file)), run=out/name, **task) for name, file in files.items()

@@ -440,9 +440,10 @@ def hostile_runs(times, folder):
         for file in ("../.state/a.json", "../summary.csv", ".lock", ".owner"): (run/file).write_text("{}")
         SPOILED[kind](run/name)
         ended, said, *_ = forked(command, *words, seconds=120)
-        wrong = wrong_row(ended, said[0] if ended == "done" else said, run.parent)
+        refused = ended == "done" and (name, kind, said[0]) == ("../summary.csv", "a folder", 2)      # before it begins
+        wrong = [] if refused else wrong_row(ended, said[0] if ended == "done" else said, run.parent)
         wrong += [f"{file} was written" for file in set(folder.rglob("*")) - before if run.parent not in [file, *file.parents]]
-        count(figures, "fault" if wrong else "one row, the other trained" if said[0] else "both trained")
+        count(figures, "fault" if wrong else "refused at once" if refused else "one row, the other trained" if said[0] else "both trained")
         if wrong: faults.append(f"{name} is {kind}: {'; '.join(wrong)}: {said}")
         shutil.rmtree(run.parent)
     return dict(cases=min(times, len(cases)), **figures, faults=faults)

@@ -97,7 +97,8 @@ def test_failures_are_rows_and_the_rest_is_trained(tmp_path, pictures, tiny, cap
 
 
 def test_refusals_before_anything_is_written(tmp_path, pictures, capsys):
-    (tmp_path/"empty").mkdir()
+    (tmp_path/"empty").mkdir(); (tmp_path/"odd"/"summary.csv").mkdir(parents=True)
+    assert run_command(["train-many", str(pictures), "--out", str(tmp_path/"odd")]) == 2 and "summary.csv is a folder; remove it" in capsys.readouterr().err
     for places, options, words in ((tmp_path/"empty", [], "no pictures"), (pictures, ["--backend", "slurm"], "local, dask, ray"), (pictures, ["--address", "tcp://host:1"], "for a cluster"), (pictures, ["--jobs", "0"], "at least 1"),
                                    (pictures, ["--iters", "0"], "iters=0"), (pictures, ["--device", "cuda:99"], "not there")):
         assert run_command(["train-many", str(places), "--out", str(tmp_path/"runs"), *options]) == 2

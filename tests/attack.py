@@ -463,7 +463,7 @@ def explorers(times, folder):
 
 
 ALL = 10**6
-ATTACKS = {file_operations: ALL, full_disk: ALL, moments: 60, worker_kills: 20, parent_kills: 20, locks: 2000, threads: 160, flips: 200, flipped_models: 400, bombs: ALL, official_folders: ALL, hostile_runs: ALL, explorers: 100}
+ATTACKS = {file_operations: ALL, full_disk: ALL, moments: 60, worker_kills: 20, parent_kills: 20, locks: 2000, threads: 160, flips: 200, flipped_models: 400, bombs: ALL, official_folders: ALL, hostile_runs: 60, explorers: 100}
 
 
 def attack(name, times):
@@ -473,10 +473,12 @@ def attack(name, times):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def all_attacks(out):
-    "Run each attack in full; yields their figures by name. The file is written after each."
+def all_attacks(out, resume):
+    "Run each attack in full; yields their figures by name. The file is written after each, and may hold some of them already."
     record = dict(machine=machine_name(torch.device("cpu")), torch=torch.__version__, python=sys.version.split()[0], begun=datetime.now(timezone.utc).isoformat(timespec="seconds"), attacks={})
+    if resume and out.exists(): record["attacks"] = json.loads(out.read_text())["attacks"]
     for work, times in ATTACKS.items():
+        if work.__name__ in record["attacks"]: continue
         begun = time.monotonic()
         print(work.__name__, flush=True)
         figures = attack(work.__name__, times)
@@ -492,14 +494,16 @@ def main():
     parse.add_argument("name", nargs="?", choices=attacks, help="one attack; by default all")
     parse.add_argument("--times", type=int, help="how often; by default as often as the whole attack does")
     parse.add_argument("--out", type=Path, help="a JSON file for the figures of all")
+    parse.add_argument("--resume", action="store_true", help="go on with that file, after a run that was stopped")
     given, found = parse.parse_args(), False
+    if given.resume and not given.out: parse.error("--resume goes on with the file of --out; give it")
     if given.name:
         torch.set_num_threads(1)
         work, times = attacks[given.name]
         with tempfile.TemporaryDirectory(prefix="attack") as folder: figures = work(given.times or times, Path(folder))
         print(json.dumps(figures))
         raise SystemExit(1 if figures["faults"] else 0)
-    for name, figures in all_attacks(given.out):
+    for name, figures in all_attacks(given.out, given.resume):
         found |= bool(figures["faults"])
         print(f"  {len(figures['faults'])} faults, {figures['seconds']} s", *figures["faults"], sep="\n  ", flush=True)
     raise SystemExit(found)

@@ -28,7 +28,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
-from conftest import same_weights
+from conftest import alive, children, flipped, same_weights
 from tqdm.auto import tqdm
 
 from singan_nb.all import Callback, Config, RunBusy, SinGAN, SinGANError, import_official, load_image, locked, read_log, sample, save_image, train
@@ -183,20 +183,6 @@ def begin(command, runs, said):
     with open(said, "a") as out: return subprocess.Popen([*command, str(runs)], stdout=out, stderr=out)
 
 
-def alive(process):
-    "Is there a process of that number, and not only its exit code?"
-    try: return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError: return False
-
-
-def children(process):
-    "Processes that a process started and that have not ended."
-    found = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{process}/task").iterdir(): found += map(int, (task/"children").read_text().split())
-    return list(filter(alive, found))
-
-
 def wait_until(what, seconds=60):
     "The first true value of what(), or the last one."
     end = time.monotonic() + seconds
@@ -284,13 +270,6 @@ def threads(times, folder):
 
 
 # damage
-
-def flipped(content, chance):
-    "One bit turned over, anywhere."
-    content, at = bytearray(content), chance.randrange(8*len(content))
-    content[at//8] ^= 1 << at % 8
-    return bytes(content)
-
 
 class Stop(Callback):
     "Stop in the middle of the second scale."

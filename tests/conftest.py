@@ -1,8 +1,10 @@
 """Small things that several tests need."""
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -42,6 +44,27 @@ def same_weights(a, b):
     "Are two models equal bit for bit?"
     a, b = a.state_dict(), b.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def alive(process):
+    "Is there a process of that number, and not only its exit code?"
+    try: return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError: return False
+
+
+def children(process):
+    "Processes that a process started and that have not ended."
+    found = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{process}/task").iterdir(): found += map(int, (task/"children").read_text().split())
+    return list(filter(alive, found))
+
+
+def flipped(content, chance):
+    "One bit turned over, anywhere."
+    content, at = bytearray(content), chance.randrange(8*len(content))
+    content[at//8] ^= 1 << at % 8
+    return bytes(content)
 
 
 @pytest.fixture

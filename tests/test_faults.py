@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, same_weights
+from conftest import TINY, flipped, same_weights
 from safetensors.torch import load_file
 
 import singan_nb.images
@@ -257,13 +257,6 @@ def stopped(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def straight(dunes): return train(dunes, Config.preset("class", **TINY), progress=False, device="cpu")
-
-
-def flipped(content, chance):
-    "One bit turned over, anywhere."
-    content, at = bytearray(content), chance.randrange(8*len(content))
-    content[at//8] ^= 1 << at % 8
-    return bytes(content)
 
 
 def state(run):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import same_weights
+from conftest import alive, children, same_weights
 
 from singan_nb import many
 from singan_nb.all import (
@@ -56,18 +56,6 @@ def check_all(runs, pictures, config, names=NAMES):
         assert [row[:2] for row in log] == [(k, i) for k in range(len(model.scales)) for i in range(config.iters)]
         assert same_weights(model, train(load_image(pictures/f"{name}.png"), config, progress=False, device="cpu"))
     assert not list(runs.rglob("*.partial")) and not list(runs.rglob(".lock"))
-
-
-def children(process):
-    "Processes that a process started and that have not ended."
-    if not Path("/proc/self/task").exists(): return []
-    return [int(child) for task in Path(f"/proc/{process}/task").glob("*/children") for child in task.read_text().split() if alive(child)]
-
-
-def alive(process):
-    "Is there a process of that number, and not only its exit code?"
-    try: return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError: return False
 
 
 def wait_for(what, seconds=120):

@@ -7,7 +7,7 @@ __all__ = ['summary', 'machine_name', 'quality_row', 'open_results', 'measure_al
            'sampling_pace', 'bench_row', 'bench_all', 'markdown_table', 'bench_table']
 
 # %% ../nbs/practice/27_bench.ipynb #83b86a86
-import hashlib, json, platform, time
+import hashlib, json, time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from .metrics import evaluate, sifid
 from .models import SinGAN, as_path
 from .pyramid import build_pyramid, schedule
 from .sampling import sample, sample_batches
-from .training import (_tf32, as_config, own_modes, pick_device, pick_precision, scale_trainer, train,
+from .training import (_tf32, as_config, own_modes, pick_device, pick_precision, processor_name, scale_trainer, train,
                                 using_threads)
 from .engine import FastTrainer
 
@@ -34,10 +34,7 @@ def summary(values):
 def machine_name(device) -> str:
     "What the device calls itself."
     if device.type == "cuda": return torch.cuda.get_device_name(device)
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
-                 platform.processor() or platform.machine())
-    return f"{model}, {torch.get_num_threads()} threads"
+    return f"{processor_name()}, {torch.get_num_threads()} threads"
 
 # %% ../nbs/practice/27_bench.ipynb #f849c79b
 def _nearest(image):

@@ -7,8 +7,8 @@ __all__ = ['RANGES', 'CHOICES', 'LIGHT', 'PRESETS', 'MPS_TORCH', 'LOG', 'CHECKPO
            'ConfigError', 'Config', 'as_config', 'DeviceError', 'pick_device', 'pick_precision', 'default_preset',
            'Diverged', 'Watch', 'Callback', 'iteration_cost', 'scale_costs', 'LogLines', 'progress_bar', 'ProgressBar',
            'TensorBoard', 'run_folder', 'RunError', 'RunBusy', 'locked', 'Checkpoint', 'read_checkpoint', 'read_config',
-           'read_log', 'Run', 'open_run', 'checked_state', 'circumstances', 'Interrupted', 'threads_for',
-           'using_threads', 'own_modes', 'step_memory', 'OutOfMemory', 'train', 'scale_trainer', 'Plan',
+           'read_log', 'Run', 'open_run', 'checked_state', 'processor_name', 'circumstances', 'Interrupted',
+           'threads_for', 'using_threads', 'own_modes', 'step_memory', 'OutOfMemory', 'train', 'scale_trainer', 'Plan',
            'plan_training', 'training_command']
 
 # %% ../nbs/lessons/08_training.ipynb #1ce6db4a
@@ -653,13 +653,17 @@ def checked_state(watch:Watch) -> dict: # tensors by name
 
 # %% ../nbs/lessons/08_training.ipynb #prc19001
 @functools.cache
-def _processor():
-    "The name of the CPU, and the limit to its instructions that the environment gives to oneDNN, which computes convolutions."
+def processor_name() -> str:
+    "What the CPU calls itself."
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+                platform.processor() or platform.machine())
+
+def _processor():
+    "The name of the CPU, and the limit to its instructions that the environment gives to oneDNN, which computes convolutions."
     limits = [os.environ[name] for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if name in os.environ]
-    return (name or platform.machine()) + "".join(f", at most {limit}" for limit in limits[:1])
+    return processor_name() + "".join(f", at most {limit}" for limit in limits[:1])
 
 # %% ../nbs/lessons/08_training.ipynb #b52d8e0f
 def circumstances(

@@ -534,7 +534,7 @@ def test_circumstances_are_kept_without_a_checkpoint_and_know_the_processor(stop
     run = shutil.copytree(stopped, tmp_path/"run")
     for file in run.glob("checkpoint*"): file.unlink()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-    limited = singan_nb.training._processor.__wrapped__()
+    limited = singan_nb.training._processor()
     monkeypatch.setattr(singan_nb.training, "_processor", lambda: limited)
     assert limited.endswith(", at most SSE41")
     with pytest.warns(UserWarning, match="computed with processor .*at most SSE41.: its weights may not"): model = train(dunes, tiny, run, resume=True, progress=False, device="cpu")

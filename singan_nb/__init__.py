@@ -51,7 +51,8 @@ class _Package(ModuleType):
     def __setattr__(self, name, value):
         if isinstance(value, ModuleType) and value.__name__ == f"{__name__}.{name}" and not name.startswith("_"):
             from singan_nb._help import explain_module
-            explain_module(value)
+            from singan_nb._moved import forward
+            explain_module(value); forward(value)
         super().__setattr__(name, value)
 
 

@@ -1,0 +1,18 @@
+"""Names that moved to another module when the modules were divided: the old place still gives them, so that older scripts run.
+
+`from singan_nb.images import show_images` finds the function in `show`. New code takes a name from where it lives now.
+"""
+from importlib import import_module
+
+MOVED = {                                                        # old module: {new module: names}
+}
+
+
+def forward(module):
+    "Give a module a `__getattr__` for what has moved from it."
+    places = {name: place for place, names in MOVED.get(module.__name__.removeprefix("singan_nb."), {}).items() for name in names.split()}
+    if not places: return
+    def find(name):
+        if name not in places: raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"singan_nb.{places[name]}"), name)
+    module.__getattr__ = find

@@ -11,6 +11,7 @@ from singan_nb.pyramid import *
 from singan_nb.models import *
 from singan_nb.losses import *
 from singan_nb.scale import *
+from singan_nb.passes import *
 from singan_nb.engine import *
 from singan_nb.training import *
 from singan_nb.sampling import *

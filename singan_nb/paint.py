@@ -73,9 +73,9 @@ def train_on_palette(
     width, layers = old.shape
     with own_modes(model.device):
         critic = init_weights(Critic(width, layers, border="zero"), seeded(seed, "paint"))
-        trainer = FastTrainer(Recoloured(model, scale, colours), enlarge(model.image, size), width, layers,
-                              (old, critic), iters, critic_steps=1, generator_steps=1, gp_every=4, crop=64,
-                              critic_border="zero", seed=seed)
+        trainer = FastTrainer(Recoloured(model, scale, colours), enlarge(model.image, size), width, layers=layers,
+                              previous=(old, critic), iters=iters, critic_steps=1, generator_steps=1, gp_every=4,
+                              crop=64, critic_border="zero", seed=seed)
         for _ in range(iters): trainer.step()
     trained = SinGAN(model.image, model.grey_noise, model.record)
     trained.scales.extend([*model.scales[:scale], trainer.frozen(), *model.scales[scale+1:]])

@@ -12,7 +12,7 @@ __all__ = ['RANGES', 'CHOICES', 'LIGHT', 'PRESETS', 'MPS_TORCH', 'LOG', 'CHECKPO
            'plan_training', 'training_command']
 
 # %% ../nbs/lessons/08_training.ipynb #1ce6db4a
-import csv, dataclasses, errno, functools, hashlib, io, json, math, os, platform, shlex, signal, socket, threading, time, warnings
+import csv, dataclasses, errno, functools, hashlib, inspect, io, json, math, os, platform, shlex, signal, socket, threading, time, warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -890,7 +890,7 @@ def scale_trainer(
     "The trainer of the next scale, with the configuration opened into what it needs."
     names = ("layers", "iters", "critic_steps", "generator_steps", "lr", "betas", "gp_weight", "gp_every", "penalty",
              "rec_weight", "noise_weight", "z_star", "reconstruction", "critic_norm", "critic_border", "seed")
-    names += ("crop",) if issubclass(trainer, FastTrainer) else ()
+    names += ("crop",) if "crop" in inspect.signature(trainer).parameters else ()
     return trainer(model, real, config.width_at(len(model.scales)), previous=previous,
                    precision=pick_precision(config.precision, real.device), **{name: getattr(config, name) for name in names})
 

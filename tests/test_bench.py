@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from singan_nb import bench
-from singan_nb.all import Config, FastTrainer, ScaleTrainer, SinGANError, bench_all, bench_table, machine_name, measure_all, open_results, pace, save_image
+from singan_nb.all import Config, ScaleTrainer, SinGANError, bench_all, bench_table, machine_name, measure_all, open_results, pace, save_image
 from singan_nb.cli import run_command
 
 
@@ -44,16 +44,14 @@ def test_expected_time_is_the_sum_over_scales():
     assert abs(measured["expected"] - .5*sum(measured["milliseconds"])) < .1
 
 
-def test_the_pace_is_that_of_the_arithmetic_that_train_uses():
+def test_the_pace_is_that_of_the_arithmetic_that_train_uses(monkeypatch):
     "Convolutions may round to TF32 where the precision is tf32, and nowhere else; afterwards it is as before."
-    class Spy(FastTrainer):
-        def step(self):
-            seen.add(torch.backends.cudnn.allow_tf32)
-            return super().step()
+    step = ScaleTrainer.step
+    monkeypatch.setattr(ScaleTrainer, "step", lambda trainer: (seen.add(torch.backends.cudnn.allow_tf32), step(trainer))[1])
     before = torch.backends.cudnn.allow_tf32
     for precision, allowed in (("fp32", False), ("tf32", True)):
         seen = set()
-        pace("dunes", Config.preset("class", max_size=48, precision=precision), "cpu", 1, trainer=Spy)
+        pace("dunes", Config.preset("class", max_size=48, precision=precision), "cpu", 1)
         assert seen == {allowed} and torch.backends.cudnn.allow_tf32 == before
 
 

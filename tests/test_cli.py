@@ -22,7 +22,7 @@ from PIL import Image
 
 from singan_nb.animate import BORDERS
 from singan_nb.cli import GROUPS, _config, _quiet, app, run_command, shell_line
-from singan_nb.engine import FastTrainer
+from singan_nb.scale import ScaleTrainer
 from singan_nb.images import SinGANError, bundled_images, load_image, resize, save_image
 from singan_nb.many import BACKENDS
 from singan_nb.models import SinGAN
@@ -159,8 +159,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
 
 
 def test_ctrl_c_without_a_folder_says_that_nothing_is_saved(tmp_path, capsys, monkeypatch):
-    step = FastTrainer.step
-    monkeypatch.setattr(FastTrainer, "step", lambda trainer: (signal.raise_signal(signal.SIGINT), step(trainer))[1])
+    step = ScaleTrainer.step
+    monkeypatch.setattr(ScaleTrainer, "step", lambda trainer: (signal.raise_signal(signal.SIGINT), step(trainer))[1])
     save_image(load_image("dunes")[..., :30, :30], tmp_path/"small.png")
     assert run_command(["superres", str(tmp_path/"small.png"), "--factor", "2", "--iters", "3", "--preset", "class", "--out", str(tmp_path/"large.png")]) == 130
     said = capsys.readouterr().err.splitlines()[-1]
@@ -516,7 +516,7 @@ def test_older_samples_never_lie_among_new_ones(tmp_path, capsys, monkeypatch):
 
 
 def test_a_picture_too_long_for_its_format_is_refused_before_the_work(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(FastTrainer, "step", lambda trainer: pytest.fail("it trains"))
+    monkeypatch.setattr(ScaleTrainer, "step", lambda trainer: pytest.fail("it trains"))
     save_image(load_image("dunes")[..., :30, :300].repeat(1, 1, 1, 4), tmp_path/"strip.png")
     for command in (["retarget", "dunes", "--width", 17000], ["superres", tmp_path/"strip.png", "--factor", 15]):
         assert "at most 16383" in one_line(capsys, [*command, "--out", tmp_path/"x.webp"])

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from test_gpu import FP32, TF32, gradient_error, gradients
 
-from singan_nb.all import (Callback, Config, Critic, FastTrainer, Frozen, Generator, Scale, ScaleTrainer, SinGAN,
+from singan_nb.all import (Callback, Config, Critic, FastStep, FastTrainer, Frozen, Generator, ReadableStep, Scale, ScaleTrainer, SinGAN,
                            SinGANError, init_weights, load_image, seeded, train, white_noise)
-from singan_nb import engine
-from singan_nb.engine import NormActSlope, Replay, cast_weights, score_slope, side_by_side, window_corner, window_size
+from singan_nb import passes
+from singan_nb.passes import NormActSlope, cast_weights, score_slope
+from singan_nb.engine import Replay, side_by_side, window_corner, window_size
 from singan_nb.pyramid import build_pyramid
 
 
@@ -67,15 +68,16 @@ def test_a_window_sees_what_the_whole_scale_sees():
     size, corner = (60, 80), (9, 31)
     real = build_pyramid(load_image("dunes"), [size])[0]
     whole, part = (trainer(FastTrainer, size, below(real), crop=crop) for crop in (1000, 32))
-    assert part.window == (32, 32) and part.reuse == 4
-    part.corner = corner
-    base, noise = whole.base(0), whole.noise()
+    step, windows = whole.arithmetic, part.arithmetic.windows
+    assert windows.window == (32, 32) and part.arithmetic.reuse == 4
+    windows.move_to(corner)
+    base, noise = step.base(whole, 0), step.noise(whole)
     seen = torch.addcmul(base, noise, whole.scale.noise_amp)
-    assert torch.equal(part.base(0), part._cut(base))
+    assert torch.equal(part.arithmetic.base(part, 0), windows.cut(base))
     generator = whole.scale.generator.eval()
-    (y, x), (h, w) = corner, part.window
-    with torch.no_grad(): image = generator.crop(seen, whole._inner(base))
-    with torch.no_grad(): window = generator.crop(part._cut(seen), whole._inner(part._cut(base)))
+    (y, x), (h, w) = corner, windows.window
+    with torch.no_grad(): image = generator.crop(seen, windows.inner(base))
+    with torch.no_grad(): window = generator.crop(windows.cut(seen), windows.inner(windows.cut(base)))
     assert torch.allclose(image[..., y:y+h, x:x+w], window, atol=1e-5)
 
 
@@ -93,8 +95,9 @@ def test_work_of_an_iteration_does_not_grow_with_the_image():
     "Twice the side: the trained window is the same, and a base serves four times as many steps."
     real = build_pyramid(load_image("dunes"), [(160, 256)])[0]
     small, large = (trainer(FastTrainer, size, below(real), crop=64) for size in ((80, 128), (160, 256)))
-    assert small.window == large.window and large.reuse >= 4*small.reuse
-    assert all(view.shape == other.shape for view, other in zip(small.view, large.view))
+    small, large = small.arithmetic, large.arithmetic
+    assert small.windows.window == large.windows.window and large.reuse >= 4*small.reuse
+    assert all(view.shape == other.shape for view, other in zip(small.windows.view, large.windows.view))
 
 
 def test_training_on_windows_resumes(tmp_path, dunes):
@@ -111,11 +114,11 @@ def test_training_on_windows_resumes(tmp_path, dunes):
 def test_the_readable_trainer_can_be_asked_for(dunes):
     seen = []
     class See(Callback):
-        def on_scale_begin(self, watch): seen.append(type(watch.trainer))
+        def on_scale_begin(self, watch): seen.append(type(watch.trainer.arithmetic))
     config = Config(max_size=40, iters=1, width=4, critic_steps=1, generator_steps=1)
     train(dunes, config, progress=False, callbacks=[See()])
     train(dunes, config, progress=False, callbacks=[See()], trainer=ScaleTrainer)
-    assert seen == [FastTrainer, ScaleTrainer]
+    assert seen == [FastStep, ReadableStep]
 
 
 def test_folded_scales_leave_the_model_as_it_was():
@@ -248,9 +251,10 @@ def test_the_collector_rests_while_a_graph_is_recorded(cuda, enabled):
 
 def test_a_trainer_and_its_graphs_are_freed_without_the_collector(cuda):
     one = trainer(FastTrainer, (30, 40))
-    one.replay = Replay(one.random)
+    replay = one.arithmetic.replay = Replay(one.random)
     for _ in range(5): one.step()
-    held = [weakref.ref(each) for each in (one, one.replay, *(graph for graph, _ in one.replay.graphs.values()))]
+    held = [weakref.ref(each) for each in (one, replay, *(graph for graph, _ in replay.graphs.values()))]
+    del replay
     gc.disable()
     try:
         del one
@@ -301,7 +305,7 @@ def without(index, backward=NormActSlope.backward):
     return staticmethod(wrong)
 
 
-@pytest.mark.parametrize("what, name, value", [(NormActSlope, "backward", without(1)), (NormActSlope, "backward", without(3)), (engine, "LEAK", .21)])
+@pytest.mark.parametrize("what, name, value", [(NormActSlope, "backward", without(1)), (NormActSlope, "backward", without(3)), (passes, "LEAK", .21)])
 def test_a_wrong_formula_is_seen(monkeypatch, what, name, value):
     right = {seed: gradients(seed, dtype=torch.float64) for seed in (1, 2, 3)}
     monkeypatch.setattr(what, name, value)

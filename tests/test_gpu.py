@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import same_weights
 
-from singan_nb.all import (Bases, Callback, Config, FastTrainer, SinGAN, build_pyramid, evaluate, in_tiles, load_image,
+from singan_nb.all import (Bases, Callback, Config, FastStep, FastTrainer, ScaleTrainer, SinGAN, build_pyramid, evaluate, in_tiles, load_image,
                            sample, sample_noises, save_image, train)
 from singan_nb.bench import pace
 from singan_nb.training import _tf32
@@ -24,12 +24,13 @@ def gradients(seed, device="cpu", dtype=torch.float32):
     trainer = FastTrainer(SinGAN(real), real, 16, graph=False, seed=seed)
     z, noise = torch.randn(2, 1, 3, 40, 64, generator=torch.Generator().manual_seed(seed)).to(device, dtype)
     for network in (trainer.scale, trainer.critic): network.to(dtype)
-    trainer.dtype, trainer.view = dtype, [view.to(dtype) for view in trainer.view]
+    step, windows = trainer.arithmetic, trainer.arithmetic.windows
+    step.dtype, windows.view = dtype, [view.to(dtype) for view in windows.view]
     trainer.scale.z_star.copy_(z)
-    noise, real, base = trainer._pad(noise), real.to(dtype), torch.zeros_like(trainer.view[0])
-    fake = trainer.generate(trainer.seen(noise, base), base, [])
-    losses = [(trainer.score(fake) - trainer.score(real), trainer.critic), (trainer._penalty(fake.lerp(real, .5).detach()), trainer.critic),
-              (trainer.rec_weight*trainer._reconstruction_loss([]) - trainer.score(fake), trainer.scale.generator)]
+    noise, real, base = windows.pad(noise), real.to(dtype), torch.zeros_like(windows.view[0])
+    fake, score = step.sample(trainer.scale, noise, base, []), lambda image: step.score(trainer.critic, image)
+    losses = [(score(fake) - score(real), trainer.critic), (step.penalty(trainer, fake.lerp(real, .5).detach()), trainer.critic),
+              (trainer.rec_weight*step.reconstruction(trainer.scale, True, []) - score(fake), trainer.scale.generator)]
     each = [torch.autograd.grad(loss, list(network.parameters()), retain_graph=True, allow_unused=True) for loss, network in losses]
     return [torch.cat([slope.flatten() for slope in slopes if slope is not None]).cpu().double() for slopes in each]
 
@@ -79,7 +80,7 @@ def test_a_replayed_graph_equals_the_eager_iterations(options):
         trainer = FastTrainer(SinGAN(real), real, 16, graph=graph, seed=1, lr=1e-5, **options)
         losses.append(torch.stack([trainer.step() for _ in range(40)]))
         trainers.append(trainer)
-    assert trainers[0].replay is None and len(trainers[1].replay.graphs) >= 1
+    assert trainers[0].arithmetic.replay is None and len(trainers[1].arithmetic.replay.graphs) >= 1
     assert torch.allclose(*losses, rtol=1e-2, atol=1e-4)
     assert losses[1].std(0).min() > 0                                      # new noise in each replay
     for a, b in zip(*(trainer.scale.generator.parameters() for trainer in trainers)):
@@ -89,17 +90,17 @@ def test_a_replayed_graph_equals_the_eager_iterations(options):
 def test_a_graph_is_recorded_while_an_older_one_becomes_garbage():
     "Freed by the collector during a recording, it made the recording invalid."
     real, older = build_pyramid(load_image("dunes"), [(25, 40)])[0].cuda(), []
-    class Dropping(FastTrainer):
-        def noise(self):
+    class Dropping(FastStep):
+        def noise(self, trainer):
             if torch.cuda.is_current_stream_capturing() and older: circle = [older.pop()]; circle.append(circle)
-            return super().noise()
-    for cls in (FastTrainer, Dropping):
-        trainer, before = cls(SinGAN(real), real, 8), gc.get_threshold()
+            return super().noise(trainer)
+    for step in (FastStep, Dropping):
+        trainer, before = ScaleTrainer(SinGAN(real), real, 8, step=step()), gc.get_threshold()
         if older: gc.set_threshold(1)                                      # collect all the time
         try: losses = torch.stack([trainer.step() for _ in range(8)])
         finally: gc.set_threshold(*before)
         older.append(trainer)
-        assert torch.isfinite(losses).all() and len(trainer.replay.graphs) == 1
+        assert torch.isfinite(losses).all() and len(trainer.arithmetic.replay.graphs) == 1
         del trainer
     assert len(older) == 1
 

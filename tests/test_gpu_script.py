@@ -159,7 +159,7 @@ def test_nine_minutes_and_four_are_enough_for_paper_on_two_photographs(monkeypat
 def test_a_training_that_was_killed_goes_on_where_it_was(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(ROOT/"scripts")
     import gpu_steps
-    from singan_nb import training
+    from singan_nb.scale import ScaleTrainer
     given = SimpleNamespace(out=tmp_path, device="cpu", seconds=100, until=time.time() + 100, rehearse=True)
     begun = []
     def until(scale):
@@ -168,12 +168,12 @@ def test_a_training_that_was_killed_goes_on_where_it_was(monkeypatch, tmp_path):
             if trainer.number == scale: raise KeyboardInterrupt
             return right(trainer, *args)
         return play
-    right = training.FastTrainer.play
+    right = ScaleTrainer.play
     for kind, work in (("paper", gpu_steps.paper), ("model", gpu_steps.model)):
-        monkeypatch.setattr(training.FastTrainer, "play", until(1)); begun.clear()
+        monkeypatch.setattr(ScaleTrainer, "play", until(1)); begun.clear()
         with pytest.raises(KeyboardInterrupt): work(gpu_steps.Step(f"{kind}_dunes", given), "dunes")
         assert begun == [0, 0, 0, 1]
-        monkeypatch.setattr(training.FastTrainer, "play", until(None)); begun.clear()
+        monkeypatch.setattr(ScaleTrainer, "play", until(None)); begun.clear()
         step = gpu_steps.Step(f"{kind}_dunes", given)
         work(step, "dunes")
         assert begun == [1, 1, 1] and step.rows[0].get("sifid_0", step.rows[0].get("sifid")) > 0 and "error" not in step.rows[0]

@@ -936,7 +936,7 @@ def _seconds_per_unit(config, size, device):
     trainer = scale_trainer(FastTrainer, SinGAN(real).to(device), real, config)
     rounds, number = config.gp_every//math.gcd(config.gp_every, config.critic_steps), 0
     with using_threads(real.shape[-2:], config.width), _tf32(pick_precision(config.precision, device) == "tf32"):
-        for _ in range(4*rounds + 4 if trainer.replay else 1): trainer.step().tolist()      # tolist waits for the device
+        for _ in range(4*rounds + 4 if trainer.arithmetic.replay else 1): trainer.step().tolist()      # tolist waits for the device
         begun = time.monotonic()
         while number < max(2, rounds) and time.monotonic() - begun < 3: trainer.step().tolist(); number += 1
     return (time.monotonic() - begun)/number/iteration_cost(real.shape[-2:], config.width)

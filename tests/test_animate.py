@@ -72,6 +72,15 @@ def test_a_loop_closes(model):
     assert len(list(closed(begin, 7))) == 7
 
 
+def test_a_loop_is_bent_smoothly():
+    "By hand, for a walk that goes straight on: 0, 1, 2, 3, and would be at 4. At the seam it neither jumps nor turns."
+    frames = torch.stack(list(closed(lambda: iter(torch.arange(9.)), 4)))
+    assert torch.allclose(frames, torch.tensor([0, 1 - 4*(1/16)*(3 - 2/4), 2 - 4*(1/4)*(3 - 1), 3 - 4*(9/16)*(3 - 6/4)]))
+    straight = torch.stack(list(closed(lambda: iter(torch.arange(1001.)), 1000)))
+    steps = straight.diff()
+    assert abs(steps[0] - 1) < .01 and abs(steps[-1] - 1) < .01 and abs(steps[500] + .5) < .01      # bent in the middle, not at the ends
+
+
 def test_grey_noise_stays_grey(model):
     walks = walk((4, 5), .1, .9, seeded(0), grey=True)
     for _ in range(4): frame = next(walks)

@@ -16,7 +16,7 @@ setup(
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author=settings["author"],
-    url=settings["git_url"],
+    url=settings["git_url"] or None,
     keywords=settings["keywords"],
     packages=find_packages(include=["singan_nb", "singan_nb.*"]),
     package_data={"singan_nb": ["py.typed", "photographs/*", "inception/*", "pretrained/*", "canvas/*"]},

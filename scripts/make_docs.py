@@ -20,7 +20,7 @@ from module_chain import chain_svg
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ConfigParser(delimiters=["="])
 SETTINGS.read(ROOT/"settings.ini", encoding="utf-8")
-BLOB = f"{SETTINGS['DEFAULT']['git_url']}/blob/{SETTINGS['DEFAULT']['branch']}"
+URL = SETTINGS["DEFAULT"]["git_url"]                              # where the sources can be seen; may be empty
 PAGES = {"CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing", "CODE_OF_CONDUCT.md": "conduct"}
 MODELS = ("dunes", "boats", "forest", "lake")                     # of "Try it"
 PAGE_LIMIT, SITE_LIMIT = 2, 30                                   # MB of a page with its pictures, and of all together
@@ -64,11 +64,16 @@ def prepare_notebook(path:Path, depth:int, pictures:Path):
     path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
+def source_link(match) -> str:
+    "A link to a file of the repository, or its words alone where there is no repository to be seen."
+    return f"[{match[1]}]({URL}/blob/{SETTINGS['DEFAULT']['branch']}/{match[2]})" if URL else match[1]
+
+
 def mend_links(text:str, depth:int) -> str:
-    "Links out of nbs/ lead to the site's own page of that file, or to the repository."
+    "Links out of nbs/ lead to the site's own page of that file, or to the repository if it can be seen."
     up = "../"*(depth + 1)
     for name, page in PAGES.items(): text = text.replace(f"]({up}{name}", f"]({'../'*depth}project/{page}.md")
-    text = re.sub(rf"\]\({re.escape(up)}(?!\.\./)([^)]*)\)", rf"]({BLOB}/\1)", text)
+    text = re.sub(rf"\[([^]\[]*)\]\({re.escape(up)}(?!\.\./)([^)]*)\)", source_link, text)
     slug = lambda match: f"{match[1]}#{re.sub(r'[^a-z0-9_.-]', '', match[2].lower())})"
     return re.sub(r"(\]\([^)#\s]*\.ipynb|\]\()#([^)\s]+)\)", slug, text)        # a heading's place, as the site names it
 
@@ -82,11 +87,22 @@ def prepare(site:Path):
         prepare_notebook(path, len(path.relative_to(site).parents) - 1, site/"site"/"pictures")
     (site/"project").mkdir()
     for name, page in PAGES.items():
-        text = re.sub(r"\]\((?!https?:|#|\w+\.md)([^)]*)\)", rf"]({BLOB}/\1)", (ROOT/name).read_text(encoding="utf-8"))
+        text = re.sub(r"\[([^]\[]*)\]\((?!https?:|#|\w+\.md)([^)]*)\)", source_link, (ROOT/name).read_text(encoding="utf-8"))
         for other, target in PAGES.items(): text = text.replace(f"]({other}", f"]({target}.md")
         (site/"project"/f"{page}.md").write_text(text, encoding="utf-8")
+    if URL: show_source(site/"_quarto.yml")
     page = site/"architecture.qmd"
     page.write_text(page.read_text(encoding="utf-8").replace("CHAIN", chain_svg(ROOT/"singan_nb"), 1), encoding="utf-8")
+
+
+def show_source(settings:Path):
+    "Links to the sources, on every page."
+    import yaml                                                  # smalldocs brings it
+    site = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    site["website"] |= {"repo-url": URL, "repo-actions": ["source"], "repo-subdir": "nbs"}
+    site["website"]["sidebar"]["tools"] = [{"icon": "github", "text": "Source", "href": URL}]
+    site["smalldocs"]["api"]["source"] = f"{URL}/blob/{SETTINGS['DEFAULT']['branch']}"
+    settings.write_text(yaml.safe_dump(site, sort_keys=False), encoding="utf-8")
 
 
 # ---------------------------------------------------------------- after: the built pages

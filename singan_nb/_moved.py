@@ -5,6 +5,15 @@
 from importlib import import_module
 
 MOVED = {                                                        # old module: {new module: names}
+    "images": {
+        "files": "printable _computer _megabytes",
+        "zoo": "PHOTOGRAPHS Photograph bundled_images",
+        "colours": "CORNERS CLEAR DEFINED",
+        "formats": "DEVELOP KINDS OTHERS PLUGINS MOST_UPLOADED RUN_LENGTHS open_picture _explained _supported",
+        "tiff": "RAW TURNS",
+        "reading": "_found",
+        "show": "Picture show_figure caption_font images_grid show_images",
+    },
 }
 
 
@@ -14,5 +23,6 @@ def forward(module):
     if not places: return
     def find(name):
         if name not in places: raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"singan_nb.{places[name]}"), name)
+        home = import_module(f"singan_nb.{places[name]}")
+        return getattr(home, name if hasattr(home, name) else name.removeprefix("_"))           # some lost their underscore
     module.__getattr__ = find

@@ -4,7 +4,14 @@ Names that the star does not bring can be imported from here by name: `from sing
 """
 from typing import TYPE_CHECKING
 
+from singan_nb.files import *
+from singan_nb.zoo import *
+from singan_nb.colours import *
+from singan_nb.formats import *
+from singan_nb.tiff import *
+from singan_nb.reading import *
 from singan_nb.images import *
+from singan_nb.show import *
 from singan_nb.gan import *
 from singan_nb.wgan import *
 from singan_nb.pyramid import *

@@ -23,10 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, features
 
-import singan_nb.images
+import singan_nb.formats
 from singan_nb.all import ImageError, ModelError, SinGAN, check_image, load_image, sample
 from singan_nb.cli import run_command
-from singan_nb.images import MOST_UPLOADED, open_picture, read_mask, to_pixels
+from singan_nb.formats import MOST_UPLOADED, open_picture
+from singan_nb.images import read_mask, to_pixels
 
 INPUTS = int(os.environ.get("SINGAN_HOSTILE", 200))
 RECORD = os.environ.get("SINGAN_HOSTILE_RECORD")           # a JSON file for the figures
@@ -209,7 +210,7 @@ def test_no_program_is_started_for_a_picture(tmp_path, ghostscript, capsys):
 
 def test_only_pillow_behind_our_door_opens_pictures():
     "No module of the package calls Pillow's open without naming the formats, nor another library that reads pictures or videos."
-    for path in Path(singan_nb.images.__file__).parent.glob("*.py"):
+    for path in Path(singan_nb.formats.__file__).parent.glob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():
             if "Image.open(" in line: assert "formats=" in line or "io.BytesIO(picture.png)" in line or "Image.open(buffer)" in line, f"{path.name}: {line}"
             assert not re.search(r"imageio\.|imread|VideoCapture|cairosvg|decode_image|read_image", line) or "imageio_ffmpeg" in line, f"{path.name}: {line}"
@@ -358,7 +359,7 @@ def test_a_movie_ends_where_the_picture_does(tmp_path):
     "Phones put a film behind a JPEG: whatever stands there is no scan."
     film = b"\xff\xda\0\2"*100_000
     assert load_image(encoded("JPEG") + film).shape == (1, 3, 13, 17)
-    assert singan_nb.images._scans(scans(encoded("JPEG", progressive=True), 5)) == 14
+    assert singan_nb.formats._scans(scans(encoded("JPEG", progressive=True), 5)) == 14
 
 
 def test_out_of_memory_is_one_line(tmp_path):

@@ -15,10 +15,13 @@ import tifffile
 import torch
 from PIL import Image, ImageCms, ImageDraw, ImageOps, features
 
-import singan_nb.images
-from singan_nb.images import (ImageError, as_image, bundled_images, check_image, images_grid, load_image, read_mask, resize,
-                              save_image, show_images, to_pixels, to_tensor)
+import singan_nb.formats
+import singan_nb.tiff
+from singan_nb.files import ImageError
+from singan_nb.images import as_image, check_image, load_image, read_mask, resize, save_image, to_pixels, to_tensor
 from singan_nb.sampling import load_mask
+from singan_nb.show import images_grid, show_images
+from singan_nb.zoo import bundled_images
 
 rng = np.random.default_rng(0)
 PIXELS = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -419,7 +422,7 @@ def test_heic_lies_as_the_camera_was_held():
 
 @pytest.mark.parametrize("first, words", [(b"\0\0\0\x1cftypheic", "HEIC.*pillow-heif"), (b"\0\0\0\x1cftypavif", "AVIF.*pillow>=11.3"), (b"\0\0\0\x0cjP  ", "JPEG 2000.*convert")])
 def test_a_missing_plugin_is_named(monkeypatch, first, words):
-    monkeypatch.setattr(singan_nb.images, "_supported", lambda kind: False)
+    monkeypatch.setattr(singan_nb.formats, "supported", lambda kind: False)
     with pytest.raises(ImageError, match=words): load_image(first + bytes(40))
 
 
@@ -686,7 +689,7 @@ def test_threads_leave_the_settings_of_warnings_and_logs_alone():
 
 def test_tifffile_is_silent_for_us_alone(caplog):
     log = logging.getLogger("tifffile")
-    with singan_nb.images._silent(): log.warning("ours")
+    with singan_nb.tiff._silent(): log.warning("ours")
     log.warning("theirs")
     assert [record.message for record in caplog.records] == ["theirs"]
 

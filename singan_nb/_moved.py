@@ -5,6 +5,7 @@
 from importlib import import_module
 
 MOVED = {                                                        # old module: {new module: names}
+    "models": {"networks": "CRITIC_BORDERS Critic conv_block conv_stack init_weights", "model_file": "LARGEST checksum read_tensors"},
 }
 
 

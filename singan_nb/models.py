@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 from .images import SinGANError, resize
-from .model_file import (FORMAT_VERSION, ModelError, as_path, check_contents, check_file, check_format, contents,
-                                  write_tensors)
+from .model_file import FORMAT_VERSION, ModelError, as_path, check_contents, check_file, check_format, contents, write_tensors
 from .networks import Generator
 from .pyramid import enlarge, enlarge_official
 

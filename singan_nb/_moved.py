@@ -14,6 +14,7 @@ MOVED = {                                                        # old module: {
         "reading": "_found",
         "show": "Picture show_figure caption_font images_grid show_images",
     },
+    "models": {"networks": "CRITIC_BORDERS Critic conv_block conv_stack init_weights", "model_file": "LARGEST checksum read_tensors"},
 }
 
 

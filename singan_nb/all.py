@@ -15,6 +15,8 @@ from singan_nb.show import *
 from singan_nb.gan import *
 from singan_nb.wgan import *
 from singan_nb.pyramid import *
+from singan_nb.networks import *
+from singan_nb.model_file import *
 from singan_nb.models import *
 from singan_nb.losses import *
 from singan_nb.scale import *

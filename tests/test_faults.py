@@ -370,7 +370,7 @@ def test_a_run_of_an_older_version_goes_on(stopped, straight, tmp_path, dunes, t
     for name in ("model.safetensors", "checkpoint.safetensors"):
         metadata, tensors = read_tensors(run/name)
         for key in ("checksum", "config", "log", "computed"): metadata.pop(key, None)
-        (run/name).write_bytes(singan_nb.models.save(tensors, metadata))
+        (run/name).write_bytes(singan_nb.model_file.save(tensors, metadata))
     with pytest.warns(UserWarning, match="has no checksum"): assert same_weights(train(dunes, tiny, run, resume=True, progress=False, device="cpu"), straight)
 
 

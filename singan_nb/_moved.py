@@ -5,6 +5,13 @@
 from importlib import import_module
 
 MOVED = {                                                        # old module: {new module: names}
+    "cli": {
+        "commands.options": "GROUPS Commands command show images Quiet Device Seed Model Height Width Strip Picture Preset Settings SettingsFile Anyway Image MaxSize MinSize Iters ZStar AnySeed Precision SaveEvery",
+        "commands.train": "read_settings shell_line train_command train_many_command info",
+        "commands.draw": "SHEETS EntryScale Blend output_size sample_command paint_command edit_command harmonize_command animate_command",
+        "commands.enlarge": "compare_enlargements superres_command retarget_command",
+        "commands.measure": "evaluate_command quality bench",
+        "commands.convert": "import_official_command export_onnx_command"},
 }
 
 

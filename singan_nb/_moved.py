@@ -12,6 +12,7 @@ MOVED = {                                                        # old module: {
         "commands.enlarge": "compare_enlargements superres_command retarget_command",
         "commands.measure": "evaluate_command quality bench",
         "commands.convert": "import_official_command export_onnx_command"},
+    "many": {"gather": "picture_suffixes", "workers": "TRIES BACKENDS PACKAGES train_one free_device"},
 }
 
 

@@ -28,8 +28,8 @@ class CallableModule(ModuleType):
 
 
 def explain_module(module):
-    "Explain everything public that a module defines. Docstrings of `cli` stay: they are what the command line prints."
-    if module.__name__ == "singan_nb.cli": return
+    "Explain everything public that a module defines. Docstrings of `cli` and of the commands stay: they are what the command line prints."
+    if re.match(r"singan_nb\.(cli|commands)\b", module.__name__): return
     notebook = re.search(r"File to edit: \S*?(nbs/\S+\.ipynb)", "".join(linecache.getlines(module.__file__)[:9]))
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)

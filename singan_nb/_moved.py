@@ -15,6 +15,14 @@ MOVED = {                                                        # old module: {
         "show": "Picture show_figure caption_font images_grid show_images",
     },
     "models": {"networks": "CRITIC_BORDERS Critic conv_block conv_stack init_weights", "model_file": "LARGEST checksum read_tensors"},
+    "cli": {
+        "commands.options": "GROUPS Commands command show images Quiet Device Seed Model Height Width Strip Picture Preset Settings SettingsFile Anyway Image MaxSize MinSize Iters ZStar AnySeed Precision SaveEvery",
+        "commands.train": "read_settings shell_line train_command train_many_command info",
+        "commands.draw": "SHEETS EntryScale Blend output_size sample_command paint_command edit_command harmonize_command animate_command",
+        "commands.enlarge": "compare_enlargements superres_command retarget_command",
+        "commands.measure": "evaluate_command quality bench",
+        "commands.convert": "import_official_command export_onnx_command"},
+    "many": {"gather": "picture_suffixes", "workers": "TRIES BACKENDS PACKAGES train_one free_device"},
 }
 
 

@@ -33,6 +33,8 @@ from singan_nb.retarget import *
 from singan_nb.metrics import *
 from singan_nb.bench import *
 from singan_nb.official import *
+from singan_nb.gather import *
+from singan_nb.workers import *
 from singan_nb.many import *
 from singan_nb.onnx_export import *
 

@@ -1,4 +1,5 @@
 """The command as a user runs it: what it writes, what it says, and one line with exit code 2 when something is wrong."""
+import io
 import json
 import locale
 import os
@@ -21,13 +22,15 @@ from conftest import TINY, same_weights
 from PIL import Image
 
 from singan_nb.animate import BORDERS
-from singan_nb.cli import GROUPS, _config, _quiet, app, run_command, shell_line
-from singan_nb.scale import ScaleTrainer
+from singan_nb.cli import app, run_command
+from singan_nb.commands.options import GROUPS, quietness
+from singan_nb.commands.train import build_config, shell_line
 from singan_nb.images import SinGANError, bundled_images, load_image, resize, save_image
-from singan_nb.many import BACKENDS
 from singan_nb.models import SinGAN
 from singan_nb.sampling import BLENDS
+from singan_nb.scale import ScaleTrainer
 from singan_nb.training import CHOICES, PRESETS, Config, progress_bar, train
+from singan_nb.workers import BACKENDS
 
 fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
 
@@ -300,15 +303,15 @@ def test_every_field_can_be_set(name):
     value = {"layers": 4, "scale_factor": .5, "min_size": 30, "max_size": 300, **{key: choices[-1] for key, choices in CHOICES.items()}}.get(name)
     kind = type(getattr(Config, name))
     text = TEXTS[kind] if value is None else str(value)
-    made = getattr(_config({}, [f"{name}={text}"], preset="paper"), name)
+    made = getattr(build_config({}, [f"{name}={text}"], preset="paper"), name)
     assert type(made) is kind and made == ({int: 17, float: .25, bool: True, tuple: (.25, .75)}[kind] if value is None else value)
 
 
 def test_options_before_set_before_the_file_before_the_preset(tmp_path):
     (tmp_path/"run.toml").write_text('preset = "gpu"\nlr = 0.01\niters = 3\nmax_size = 60\nbetas = [0.25, 0.75]\n')
-    made = _config(dict(max_size=70, seed=None), ["iters=4", "max_size=80"], tmp_path/"run.toml")
+    made = build_config(dict(max_size=70, seed=None), ["iters=4", "max_size=80"], tmp_path/"run.toml")
     assert made == Config.preset("gpu", lr=.01, iters=4, max_size=70, betas=(.25, .75))
-    assert _config({}, None, tmp_path/"run.toml", "class") == Config.preset("class", lr=.01, iters=3, max_size=60, betas=(.25, .75))
+    assert build_config({}, None, tmp_path/"run.toml", "class") == Config.preset("class", lr=.01, iters=3, max_size=60, betas=(.25, .75))
 
 
 @pytest.mark.parametrize("text, options, words", [
@@ -437,23 +440,52 @@ def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
 
 def process_state():
     return dict(filters=list(warnings.filters), showwarning=warnings.showwarning, threads=torch.get_num_threads(), dtype=torch.get_default_dtype(), locale=locale.setlocale(locale.LC_ALL), grad=torch.is_grad_enabled(),
-                signals={name: signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP")}, streams=(sys.stdout.errors, sys.stderr.errors), quiet=_quiet.get(), alive=threading.active_count(),
+                signals={name: signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP")}, streams=(sys.stdout.errors, sys.stderr.errors), quiet=quietness.get(), alive=threading.active_count(), given=(id(sys.stdout), id(sys.stderr)),
                 environment={name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}, folder=os.getcwd(), recursion=sys.getrecursionlimit(), hook=sys.excepthook, tf32=torch.backends.cudnn.allow_tf32)
 
 
 @pytest.mark.parametrize("arguments, code", [
-    (["sample", "RUN", "-n", "2", "--out", "OUT", "-q"], 0), (["train", "dunes", "--out", "OUT", "--preset", "class", "--max-size", "40", "--iters", "1", "-v"], 0), (["train", "dunes", "--out", "OUT", "--iters", "0"], 2), (["fly"], 2), ([], 0), (["edit", "RUN", "RUN", "RUN", "--out", "x.png"], 2), ("broken", None), ("stopped", 130), ("gone", 141)])
-def test_the_process_is_left_as_it_was(run, tmp_path, monkeypatch, arguments, code):
+    (["sample", "RUN", "-n", "2", "--out", "OUT", "-q"], 0), (["train", "dunes", "--out", "OUT", "--preset", "class", "--max-size", "40", "--iters", "1", "-v"], 0), (["train", "dunes", "--out", "OUT", "--iters", "0"], 2), (["fly"], 2), ([], 0), (["edit", "RUN", "RUN", "RUN", "--out", "x.png"], 2), ("broken", None), ("left", None), ("halfway", None), ("stopped", 130), ("gone", 141)])
+def test_the_process_is_left_as_it_was(run, tmp_path, monkeypatch, own_signals, arguments, code):
+    "However a command ends, and whatever it does to warnings, streams and signals; one that ends halfway has begun a bar, whose thread tqdm began."
+    error = {"broken": ZeroDivisionError, "left": SystemExit, "halfway": ZeroDivisionError, "stopped": KeyboardInterrupt, "gone": BrokenPipeError}.get(str(arguments))
     def fail(*given, **options):
-        torch.set_default_dtype(torch.float32); warnings.simplefilter("ignore")
-        raise {"broken": ZeroDivisionError, "stopped": KeyboardInterrupt, "gone": BrokenPipeError}[arguments]
-    words = [word.replace("RUN", str(run)).replace("OUT", str(tmp_path/"out")) for word in arguments] if isinstance(arguments, list) else ["info", str(run)]
-    if isinstance(arguments, str): monkeypatch.setattr(SinGAN, "load", fail)
+        torch.set_default_dtype(torch.float32); warnings.simplefilter("ignore"); warnings.showwarning = print
+        sys.stderr.reconfigure(errors="ignore"); signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise error
+    words = ["info", "RUN"] if error else arguments
+    if arguments == "halfway": words = ["train", "dunes", "--out", "OUT", "--preset", "class", "--max-size", "40", "--iters", "2"]; monkeypatch.setattr(FastTrainer, "step", fail)
+    elif error: monkeypatch.setattr(SinGAN, "load", fail)
+    words = [word.replace("RUN", str(run)).replace("OUT", str(tmp_path/"out")) for word in words]
     before = process_state()
     if code is None:
-        with pytest.raises(ZeroDivisionError): run_command(words)
+        with pytest.raises(error): run_command(words)
     else: assert run_command(words) == code
     assert process_state() == before
+
+
+def test_a_closed_stream_leaves_the_other_one_as_it_was(run, monkeypatch):
+    "Closed before the command, or while it runs."
+    open_one, closed = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", open_one); monkeypatch.setattr(sys, "stderr", closed)
+    level = quietness.set(False)
+    try:
+        def stop(*given, **options): closed.close(); raise BrokenPipeError
+        monkeypatch.setattr(SinGAN, "load", stop)
+        before = warnings.showwarning, list(warnings.filters)
+        assert run_command(["info", str(run)]) == 141 and closed.closed
+        assert run_command(["--version"]) == 0 and open_one.errors == "strict" and quietness.get() is False
+        assert before == (warnings.showwarning, list(warnings.filters))
+    finally: quietness.reset(level)
+
+
+def test_warnings_are_given_back_where_python_keeps_them_by_context(monkeypatch):
+    "There `catch_warnings` gives back the filters alone."
+    class Filters(warnings.catch_warnings):
+        def __exit__(self, *ended): shows = warnings.showwarning; super().__exit__(*ended); warnings.showwarning = shows
+    monkeypatch.setattr(warnings, "catch_warnings", Filters)
+    before = warnings.showwarning
+    assert run_command(["fly"]) == 2 and warnings.showwarning is before
 
 
 def test_the_first_command_of_a_process_leaves_it_as_it_was(run, tmp_path):
@@ -532,14 +564,14 @@ def test_settings_that_are_none(tmp_path, capsys, options, words):
 
 def test_a_preset_among_the_settings(tmp_path):
     (tmp_path/"run.toml").write_bytes(b"\xef\xbb\xbfpreset = 'paper'\nlr = 0.001\n")                 # as Notepad writes it
-    assert _config({}, ["preset=class", "iters=7"], tmp_path/"run.toml") == Config.preset("class", lr=.001, iters=7)
+    assert build_config({}, ["preset=class", "iters=7"], tmp_path/"run.toml") == Config.preset("class", lr=.001, iters=7)
     (tmp_path/"deep.toml").write_text("x = " + "["*5000)
-    with pytest.raises(SinGANError, match="is no TOML"): _config({}, None, tmp_path/"deep.toml")
+    with pytest.raises(SinGANError, match="is no TOML"): build_config({}, None, tmp_path/"deep.toml")
     (tmp_path/"list.toml").write_text("preset = ['class']")
-    with pytest.raises(SinGANError, match="preset"): _config({}, None, tmp_path/"list.toml")
+    with pytest.raises(SinGANError, match="preset"): build_config({}, None, tmp_path/"list.toml")
     os.mkfifo(tmp_path/"pipe.toml")
     for file in (Path(os.devnull), tmp_path/"pipe.toml"):                                        # a pipe may never end
-        with pytest.raises(SinGANError, match="not a file but a pipe or a device; give a file"): _config({}, None, file)
+        with pytest.raises(SinGANError, match="not a file but a pipe or a device; give a file"): build_config({}, None, file)
 
 
 @pytest.mark.parametrize("name", ["a b", "it's", "nl\nx", "esc\x1b[31m", "back\\slash\t'q'", "by\udcff", "ü\x85", "x\u200b1"])

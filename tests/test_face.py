@@ -23,7 +23,7 @@ import singan_nb.all
 from singan_nb import _help
 
 ROOT = Path(__file__).resolve().parent.parent
-GATHERED = re.findall(r"^from singan_nb\.(\w+) import \*", (ROOT/"singan_nb"/"all.py").read_text(), re.M)
+GATHERED = re.findall(r"^from singan_nb\.([\w.]+) import \*", (ROOT/"singan_nb"/"all.py").read_text(), re.M)
 CLASHES = [name for name in singan_nb.__all__ if find_spec(f"singan_nb.{name}")]        # names of a function and of its module
 
 
@@ -176,8 +176,10 @@ def test_source_that_has_changed_is_no_error(tmp_path):
 
 
 def test_docstrings_of_the_command_line_stay():
-    from singan_nb import cli
-    assert not any("Parameters:" in (getattr(cli, name).__doc__ or "") for name in cli.__all__)
+    from singan_nb import cli, commands
+    rooms = [cli, *(module for name, module in sys.modules.items() if name.startswith(f"{commands.__name__}."))]
+    said = [getattr(room, name).__doc__ or "" for room in rooms for name in room.__all__]
+    assert "Draw samples as PNG files." in said and not any("Parameters:" in doc for doc in said)
 
 
 # types
@@ -253,7 +255,7 @@ def test_every_import_is_declared():
     "What the modules import by name is a requirement, or belongs to an extra."
     owners, declared = metadata.packages_distributions(), {canonicalize_name(Requirement(need).name) for name, needs in settings().items() if name.endswith("requirements") for need in needs.split()}
     declared |= {"ipython", "traitlets", "dask"}                 # come with ipywidgets and distributed
-    for path in (ROOT/"singan_nb").glob("*.py"):
+    for path in (ROOT/"singan_nb").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             for top in {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "singan_nb"}:

@@ -18,7 +18,7 @@ import pytest
 import torch
 from conftest import alive, children, same_weights
 
-from singan_nb import many
+from singan_nb import gather, many, workers
 from singan_nb.all import (
     Config,
     SinGAN,
@@ -96,7 +96,7 @@ def test_refusals_before_anything_is_written(tmp_path, pictures, capsys):
 
 @pytest.mark.parametrize("backend, package", [("dask", "distributed"), ("ray", "ray")])
 def test_a_missing_cluster_package_is_named(pictures, tmp_path, monkeypatch, backend, package):
-    monkeypatch.setattr("singan_nb.many.find_spec", lambda name: None)
+    monkeypatch.setattr("singan_nb.workers.find_spec", lambda name: None)
     with pytest.raises(SinGANError, match=rf"needs the package {package}.*pip install 'singan_nb\[{backend}\]'"):
         train_many(pictures, tmp_path/"runs", backend=backend)
 
@@ -168,7 +168,7 @@ def test_a_picture_that_kills_its_process_is_given_up(tmp_path, pictures, tiny):
             print([(row["name"], row["status"], row["error"]) for row in rows])
     """
     patch = tmp_path/"site"; patch.mkdir()
-    (patch/"sitecustomize.py").write_text("import os, sys\nif '_work' in ' '.join(sys.orig_argv):\n    import singan_nb.many as m\n    real = m.load_image\n"
+    (patch/"sitecustomize.py").write_text("import os, sys\nif '_work' in ' '.join(sys.orig_argv):\n    import singan_nb.workers as m\n    real = m.load_image\n"
                                           "    m.load_image = lambda file: os._exit(1) if 'boats' in str(file) else real(file)\n")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=500, env={**os.environ, "PYTHONPATH": f"{patch}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"})
     assert "('dunes', 'trained', '')" in done.stdout and "('forest', 'trained', '')" in done.stdout, done.stdout + done.stderr
@@ -189,20 +189,20 @@ def test_two_commands_at_once_train_nothing_twice(tmp_path, pictures):
 def test_one_gpu_to_a_process(tmp_path, monkeypatch):
     "With two GPUs the second process gets the second one, and the third waits until one is free."
     card = type("Card", (), {"__init__": lambda self, i: setattr(self, "uuid", f"test-{os.getpid()}-{i}")})
-    monkeypatch.setattr(many, "pick_device", lambda device: torch.device("cuda"))
+    monkeypatch.setattr(workers, "pick_device", lambda device: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", card)
-    with many.free_device() as first:
-        with many.free_device() as second:
+    with workers.free_device() as first:
+        with workers.free_device() as second:
             got = []
             def third():
-                with many.free_device() as device: got.append(device)
+                with workers.free_device() as device: got.append(device)
             waiting = threading.Thread(target=third); waiting.start()
             time.sleep(.3)
             assert (first, second, got) == ("cuda:0", "cuda:1", [])
         waiting.join(30)
     assert got == ["cuda:1"]
-    for file in Path(many.tempfile.gettempdir()).glob(f"singan-test-{os.getpid()}-*"): file.unlink()
+    for file in Path(workers.tempfile.gettempdir()).glob(f"singan-test-{os.getpid()}-*"): file.unlink()
 
 
 def test_a_worker_that_is_killed_before_it_begins_is_replaced(tmp_path, pictures):
@@ -403,16 +403,16 @@ def test_a_name_that_was_given_is_kept_when_the_folder_grows(tmp_path, dunes, ca
     (runs/".state"/"a.jpg.json").write_text("[3]"); (runs/".state"/"lost.json").write_text('{"row": 3, "picture": 4}')      # damaged states name nothing
     before = {file: file.stat().st_mtime_ns for file in runs.rglob("model.safetensors")}
     assert run_command(command) == 1 and {file: file.stat().st_mtime_ns for file in runs.rglob("model.safetensors")} == before
-    many._begin(runs/".state"/"b.json", "session", photos/"b.png")
-    assert many._given(runs)[str(photos/"b.png")] == "b" and many._given(tmp_path/"nowhere") == {}
+    gather.begin_picture(runs/".state"/"b.json", "session", photos/"b.png")
+    assert gather.names_given(runs)[str(photos/"b.png")] == "b" and gather.names_given(tmp_path/"nowhere") == {}
 
 
 def test_what_the_system_refuses_is_told_in_plain_words():
     picture = Path("p.png")
-    assert many._failed("p", picture, OSError(28, "No space left on device", "runs/p/model.safetensors"))["error"] == "runs/p/model.safetensors: No space left on device"
-    assert many._failed("p", picture, OSError(28, "No space left on device"))["error"] == "writing: No space left on device"
-    assert many._failed("p", picture, OSError("image file is truncated"))["error"] == "image file is truncated"
-    assert many._failed("p", picture, RuntimeError("out of cards"))["error"] == "RuntimeError: out of cards"
+    assert workers._failed("p", picture, OSError(28, "No space left on device", "runs/p/model.safetensors"))["error"] == "runs/p/model.safetensors: No space left on device"
+    assert workers._failed("p", picture, OSError(28, "No space left on device"))["error"] == "writing: No space left on device"
+    assert workers._failed("p", picture, OSError("image file is truncated"))["error"] == "image file is truncated"
+    assert workers._failed("p", picture, RuntimeError("out of cards"))["error"] == "RuntimeError: out of cards"
 
 
 def test_the_plan_counts_pictures_in_plain_english():
@@ -425,7 +425,7 @@ SMALL = Config.preset("class", max_size=27, min_size=18, width=4, iters=1)
 def trained_here(pictures, runs, name, image):
     "A picture and its finished run; what its state file holds."
     save_image(image, pictures/f"{name}.png")
-    row = many.train_one(pictures/f"{name}.png", runs/name, SMALL, "cpu", "earlier")
+    row = workers.train_one(pictures/f"{name}.png", runs/name, SMALL, "cpu", "earlier")
     assert row["status"] == "trained" and many._finished(runs, name, pictures/f"{name}.png", SMALL)
     return json.loads((runs/".state"/f"{name}.json").read_text())
 
@@ -433,15 +433,15 @@ def trained_here(pictures, runs, name, image):
 def test_a_row_that_is_not_right_is_no_row(tmp_path, dunes):
     whole = trained_here(tmp_path, tmp_path/"runs", "a", dunes[..., :40, :60])
     state = tmp_path/"runs"/".state"/"a.json"
-    assert many._row(whole) == whole["row"] and set(whole["row"]) == set(many.FIELDS)
+    assert gather.row_of(whole) == whole["row"] and set(whole["row"]) == set(gather.FIELDS)
     for damage in (dict(seconds=None), dict(rmse="abc"), dict(height=None), dict(scales=True), dict(seconds=10**400), dict(error=[]), dict(status=["trained"]), dict(status="pending"), dict(more=1)):
         state.write_text(json.dumps({**whole, "row": {**whole["row"], **damage}}))
         assert not many._finished(tmp_path/"runs", "a", tmp_path/"a.png", SMALL), damage
         assert [row["status"] for row in write_summary(tmp_path/"runs", ["a"])] == ["pending"], damage
-        assert many._begin(state, "earlier", tmp_path/"a.png") == (1, None), damage
-    for field in many.FIELDS: assert many._row({"row": {key: value for key, value in whole["row"].items() if key != field}}) is None
-    failed = many._failed("a", "a.png", SinGANError("broken"))
-    assert many._row({"row": failed}) == failed and many._row({"row": {**failed, "error": 3}}) is None
+        assert gather.begin_picture(state, "earlier", tmp_path/"a.png") == (1, None), damage
+    for field in gather.FIELDS: assert gather.row_of({"row": {key: value for key, value in whole["row"].items() if key != field}}) is None
+    failed = workers._failed("a", "a.png", SinGANError("broken"))
+    assert gather.row_of({"row": failed}) == failed and gather.row_of({"row": {**failed, "error": 3}}) is None
     state.write_text(json.dumps(whole))
     assert many._finished(tmp_path/"runs", "a", tmp_path/"a.png", SMALL)
 

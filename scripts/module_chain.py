@@ -7,14 +7,20 @@ WIDTH, HEIGHT, GAP_X, GAP_Y = 104, 44, 14, 42                    # of a box, and
 
 
 def imports(folder:Path) -> dict:
-    "The modules that each exported module imports, by name."
-    modules = {path.stem: path for path in folder.glob("*.py") if not path.stem.startswith("_") and path.stem != "all"}
+    "The modules that each exported module imports, by name. A package counts as one module."
+    modules = {path.stem: [path] for path in folder.glob("*.py") if not path.stem.startswith("_") and path.stem != "all"}
+    modules |= {path.parent.name: sorted(path.parent.glob("*.py")) for path in folder.glob("*/__init__.py")}
     found = {}
-    for name, path in modules.items():
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        names = {node.module.removeprefix("singan_nb.") for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    for name, paths in modules.items():
+        names = set().union(*(imported(path, len(path.relative_to(folder).parts)) for path in paths))
         found[name] = {other for other in names if other in modules and other != name}
     return found
+
+
+def imported(path:Path, depth:int) -> set:
+    "What a file imports from the library; `depth` dots lead to its folder."
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {node.module.removeprefix("singan_nb.") for node in nodes if isinstance(node, ast.ImportFrom) and node.module and node.level in (0, depth)}
 
 
 def direct(chain:dict) -> dict:
@@ -26,7 +32,8 @@ def direct(chain:dict) -> dict:
 
 def notebook(folder:Path, name:str) -> str:
     "The notebook that a module comes from, without its suffix: lessons/00_images."
-    return re.search(r"File to edit: \.\./nbs/(\S+)\.ipynb", (folder/f"{name}.py").read_text(encoding="utf-8"))[1]
+    path = folder/name/"__init__.py" if (folder/name).is_dir() else folder/f"{name}.py"
+    return re.search(r"\bnbs/(\S+)\.ipynb", path.read_text(encoding="utf-8"))[1]
 
 
 def rows(chain:dict) -> list:

@@ -35,6 +35,12 @@ def controllers(model):
             (explore.EditController({"model": model}), dict(kind="paste boats", scale=2))]
 
 
+def test_the_package_gathers_the_names_of_its_modules():
+    modules = [module for name, module in sys.modules.items() if name.startswith("singan_nb.explore.")]
+    assert len(modules) == 11 and sorted(explore.__all__) == sorted(name for module in modules for name in module.__all__)
+    assert "model: SinGAN, a model file" in explore.explore_scales.__doc__ and "023_scales.ipynb" in explore.ScalesController.__doc__
+
+
 def explore_threads(): return [thread for thread in threading.enumerate() if thread.name.startswith("explore")]
 
 

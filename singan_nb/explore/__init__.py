@@ -1,6 +1,7 @@
 """The explorers: small tools with sliders for notebooks and for a page in class, each in a module of its own.
 
 `requests` knows nothing of a browser, `view` is what a browser shows, `canvas` is for drawings; every other module is one tool.
+How to use them: nbs/practice/21_explore.ipynb
 """
 from singan_nb.explore.requests import *
 from singan_nb.explore.requests import OPENERS, as_given, input_line, packed, sheet, small, stacked

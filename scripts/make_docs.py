@@ -81,7 +81,7 @@ def mend_links(text:str, depth:int) -> str:
 def prepare(site:Path):
     "A copy of nbs/ that smalldocs can render."
     shutil.copytree(ROOT/"nbs", site, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "screenshots", "_proc"), dirs_exist_ok=True)
-    shutil.copytree(ROOT/"singan_nb", site.parent/"singan_nb", ignore=lambda folder, names: [n for n in names if not n.endswith((".py", ".js")) and n != "canvas"])
+    shutil.copytree(ROOT/"singan_nb", site.parent/"singan_nb", ignore=lambda folder, names: [n for n in names if not n.endswith((".py", ".js")) and n not in ("canvas", "explore")])
     (site/"site"/"pictures").mkdir()
     for path in sorted(site.rglob("*.ipynb")):
         prepare_notebook(path, len(path.relative_to(site).parents) - 1, site/"site"/"pictures")

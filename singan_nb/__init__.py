@@ -47,12 +47,15 @@ def __dir__(): return sorted({*__all__, *(name for name in globals() if name.sta
 
 
 class _Package(ModuleType):
-    "This package; Python hands it each of its modules once that is imported."
+    "This package and those inside it; Python hands a package each of its modules once that is imported."
     def __setattr__(self, name, value):
-        if isinstance(value, ModuleType) and value.__name__ == f"{__name__}.{name}" and not name.startswith("_"):
+        if isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}" and not name.startswith("_"):
             from singan_nb._help import explain_module
             from singan_nb._moved import forward
             explain_module(value); forward(value)
+            if hasattr(value, "__path__"):                                    # a package, whose own import has brought modules
+                value.__class__ = _Package
+                for inner, module in [*vars(value).items()]: setattr(value, inner, module)
         super().__setattr__(name, value)
 
 

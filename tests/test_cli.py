@@ -454,7 +454,7 @@ def test_the_process_is_left_as_it_was(run, tmp_path, monkeypatch, own_signals, 
         sys.stderr.reconfigure(errors="ignore"); signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise error
     words = ["info", "RUN"] if error else arguments
-    if arguments == "halfway": words = ["train", "dunes", "--out", "OUT", "--preset", "class", "--max-size", "40", "--iters", "2"]; monkeypatch.setattr(FastTrainer, "step", fail)
+    if arguments == "halfway": words = ["train", "dunes", "--out", "OUT", "--preset", "class", "--max-size", "40", "--iters", "2"]; monkeypatch.setattr(ScaleTrainer, "step", fail)
     elif error: monkeypatch.setattr(SinGAN, "load", fail)
     words = [word.replace("RUN", str(run)).replace("OUT", str(tmp_path/"out")) for word in words]
     before = process_state()

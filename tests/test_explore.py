@@ -22,7 +22,7 @@ from conftest import same_weights
 from PIL import EpsImagePlugin, Image, ImageFile
 
 from singan_nb.all import (Config, SinGANError, animate, draw_windows, edit, enlarge_by_passes, harmonize, load_image, load_pretrained, paint_to_image,
-                           plan_enlargement, receptive_field, sample, schedule, train)
+                           plan_enlargement, receptive_field, sample, schedule, to_tensor, train)
 
 explore = pytest.importorskip("singan_nb.explore", exc_type=ImportError, reason="the explorers need ipywidgets and anywidget")
 
@@ -33,6 +33,12 @@ def controllers(model):
             (explore.SuperresController({"image": "dunes"}), dict(step=1)), (explore.AnimationController({"model": model}), dict(frames=4, frame=2)),
             (explore.CriticController({"model": model}, 10, 5), dict(step=1)), (explore.PaintController({"model": model}), dict(scale=2)),
             (explore.EditController({"model": model}), dict(kind="paste boats", scale=2))]
+
+
+def test_the_package_gathers_the_names_of_its_modules():
+    modules = [module for name, module in sys.modules.items() if name.startswith("singan_nb.explore.")]
+    assert len(modules) == 11 and sorted(explore.__all__) == sorted(name for module in modules for name in module.__all__)
+    assert "model: SinGAN, a model file" in explore.explore_scales.__doc__ and "023_scales.ipynb" in explore.ScalesController.__doc__
 
 
 def explore_threads(): return [thread for thread in threading.enumerate() if thread.name.startswith("explore")]
@@ -339,7 +345,7 @@ NAMES = ["", ".", "..", "../../etc/passwd", "a/b", "c:\\d", "x"*300, "nul\0nul",
 
 def upload(view, *pairs):
     "As if a visitor had chosen files."
-    field, = (part for part in explore.belongings(view) if isinstance(part, explore.widgets.FileUpload))
+    field, = (part for part in explore.belongings(view) if isinstance(part, explore.view.widgets.FileUpload))
     field.value = [dict(name=name, type="image/png", size=len(content), content=memoryview(content), last_modified=datetime.now()) for name, content in pairs]
     return field
 
@@ -465,7 +471,7 @@ def test_an_explorer_that_cannot_open_leaves_nothing(model, monkeypatch):
 def test_a_cell_that_runs_again_closes_and_forgets(model, monkeypatch):
     "What JupyterLab says of the cell is imitated; output and history of a notebook still hold the view."
     run = dict(metadata=dict(cellId="a"), header=dict(msg_id="1"))
-    monkeypatch.setattr(explore, "get_ipython", lambda: type("Kernel", (), dict(get_parent=staticmethod(lambda: run))))
+    monkeypatch.setattr(explore.view, "get_ipython", lambda: type("Kernel", (), dict(get_parent=staticmethod(lambda: run))))
     first, beside = explore.explore_scales(model), explore.explore_pyramid("dunes")
     controllers = [weakref.ref(view.controller) for view in (first, beside)]
     run["header"] = dict(msg_id="2")
@@ -478,7 +484,7 @@ def test_a_cell_that_runs_again_closes_and_forgets(model, monkeypatch):
 @pytest.mark.parametrize("form", ["pillow", "array", "bytes", "tensor"])
 def test_a_picture_in_any_form_is_saved_beside_its_program(tmp_path, form, monkeypatch):
     picture = Image.open(io.BytesIO(encoded("PNG", (80, 60))))
-    given = dict(pillow=picture, array=np.asarray(picture), bytes=encoded("PNG", (80, 60)), tensor=explore.to_tensor(np.asarray(picture)))[form]
+    given = dict(pillow=picture, array=np.asarray(picture), bytes=encoded("PNG", (80, 60)), tensor=to_tensor(np.asarray(picture)))[form]
     control = explore.PyramidController({"image": given})
     control.answer(max_size=80)
     saved = explore.save_shown(control.shown, tmp_path, "pyramid")

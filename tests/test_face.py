@@ -79,7 +79,8 @@ def test_python_that_is_offered_for_copying_needs_the_star_alone():
     "The site's page, the README, and what explorers show as code: every name that they call there is public, or belongs to the explorers."
     page = re.search(r'"from singan_nb.all import \*.*?;\n', (ROOT/"nbs"/"site"/"try.js").read_text(), re.S)[0]
     lines = [line for text in (ROOT/"README.md", ROOT/"nbs"/"index.ipynb") for line in text.read_text().splitlines()]
-    shown = [node.value for node in ast.walk(ast.parse((ROOT/"singan_nb"/"explore.py").read_text())) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    trees = [ast.parse(path.read_text()) for path in (ROOT/"singan_nb"/"explore").glob("*.py")]
+    shown = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     known = {name for module in GATHERED for name in import_module(f"singan_nb.{module}").__all__} - {*singan_nb.__all__}
     called = {name for text in [page, *lines, *(text for text in shown if " = " in text)] for name in re.findall(r"(?<![\w.])(\w+)\(", text)}
     assert "page_sample" in called and "plan_enlargement" in called and not called & known
@@ -254,7 +255,7 @@ def test_extras():
 def test_every_import_is_declared():
     "What the modules import by name is a requirement, or belongs to an extra."
     owners, declared = metadata.packages_distributions(), {canonicalize_name(Requirement(need).name) for name, needs in settings().items() if name.endswith("requirements") for need in needs.split()}
-    declared |= {"ipython", "traitlets", "dask"}                 # come with ipywidgets and distributed
+    declared |= {"ipython", "dask"}                              # come with ipywidgets and distributed
     for path in (ROOT/"singan_nb").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(p for p in (ROOT/"nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-CHAIN = "images gan wgan pyramid models losses scale engine training sampling paint edit harmonize superres animate retarget metrics bench explore official many onnx_export cli".split()
+CHAIN = "images gan wgan pyramid models losses scale engine devices config checkpoints runs progress plans training masks sampling paint edit harmonize superres animate retarget metrics bench explore official many onnx_export cli".split()
 
 
 def cells(notebook, kind):

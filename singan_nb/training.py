@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+# %% ../nbs/lessons/08_training.ipynb #1ce6db4b
 from . import __version__, devices, runs
 from .checkpoints import Diverged, checked_state, restore_trainer
 from .config import PRESETS, Config, as_config, scale_trainer

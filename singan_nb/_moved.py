@@ -23,6 +23,16 @@ MOVED = {                                                        # old module: {
         "commands.measure": "evaluate_command quality bench",
         "commands.convert": "import_official_command export_onnx_command"},
     "many": {"gather": "picture_suffixes", "workers": "TRIES BACKENDS PACKAGES train_one free_device"},
+    "training": {
+        "devices": "MPS_TORCH ConfigError DeviceError pick_precision processor_name threads_for",
+        "config": "RANGES CHOICES LIGHT default_preset",
+        "checkpoints": "CHECKPOINTS RunError Checkpoint read_checkpoint",
+        "runs": "run_folder RunBusy locked read_config read_log Run",
+        "progress": "iteration_cost scale_costs LogLines progress_bar TensorBoard",
+        "plans": "COPIES PROCESS Plan"},
+    "sampling": {
+        "devices": "free_memory",
+        "masks": "check_number load_mask membrane"},
 }
 
 

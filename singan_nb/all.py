@@ -22,7 +22,14 @@ from singan_nb.losses import *
 from singan_nb.scale import *
 from singan_nb.passes import *
 from singan_nb.engine import *
+from singan_nb.devices import *
+from singan_nb.config import *
+from singan_nb.checkpoints import *
+from singan_nb.runs import *
+from singan_nb.progress import *
+from singan_nb.plans import *
 from singan_nb.training import *
+from singan_nb.masks import *
 from singan_nb.sampling import *
 from singan_nb.paint import *
 from singan_nb.edit import *

@@ -345,7 +345,7 @@ def test_what_will_be_drawn_is_said_first(run, tmp_path, capsys):
 
 
 def test_what_memory_will_not_do_is_refused(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("singan_nb.sampling.free_memory", lambda device: 1e8)
+    monkeypatch.setattr("singan_nb.devices.free_memory", lambda device: 1e8)
     big = ["train", "dunes", "--out", tmp_path/"run", "--preset", "paper", "--max-size", 300]
     assert "0.1 GB free" in one_line(capsys, big) and not (tmp_path/"run").exists()
     assert "GB free" in one_line(capsys, ["superres", "dunes", "--out", tmp_path/"large.png"]) and os.listdir(tmp_path) == []

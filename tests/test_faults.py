@@ -20,7 +20,10 @@ import torch
 from conftest import TINY, flipped, same_weights
 from safetensors.torch import load_file
 
+import singan_nb.config
+import singan_nb.devices
 import singan_nb.images
+import singan_nb.runs
 import singan_nb.training
 from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, OutOfMemory, RunBusy, RunError, SinGAN, SinGANError, check_onnx,
                            export_onnx, export_scales, load_image, locked, read_config, read_log, read_tensors, run_folder, save_animation,
@@ -28,7 +31,7 @@ from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, 
 from singan_nb.cli import run_command
 from singan_nb.explore import Shown, save_shown
 from singan_nb.images import atomic_write
-from singan_nb.training import Run
+from singan_nb.runs import Run
 
 OPTIONS = ["--preset", "class", "--max-size", "48", "--device", "cpu"]
 
@@ -409,7 +412,7 @@ class Windows:
     def __init__(self, patch):
         self.locked, self.patch = set(), patch
         for module, name in ((builtins, "open"), (io, "open"), (os, "unlink"), (os, "remove"), (os, "replace"), (os, "rename")): self.guard(module, name)
-        lock = singan_nb.training.FileLock
+        lock = singan_nb.runs.FileLock
         class Lock(lock):
             def _acquire(mine):
                 super()._acquire()
@@ -417,7 +420,7 @@ class Windows:
             def _release(mine):
                 self.locked.discard(os.path.realpath(mine.lock_file))
                 super()._release()
-        patch.setattr(singan_nb.training, "FileLock", Lock); patch.setattr(singan_nb.training, "_WINDOWS", True)
+        patch.setattr(singan_nb.runs, "FileLock", Lock); patch.setattr(singan_nb.runs, "_WINDOWS", True)
 
     def guard(self, module, name):
         real = getattr(module, name)
@@ -517,7 +520,7 @@ def test_a_resume_under_other_circumstances_is_said_and_kept(stopped, tmp_path, 
     run = tmp_path/"run"
     shutil.copytree(stopped, run)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
-    monkeypatch.setattr(singan_nb.training, "pick_precision", lambda *_: "bf16")
+    for module in (singan_nb.devices, singan_nb.config): monkeypatch.setattr(module, "pick_precision", lambda *_: "bf16")
     with pytest.warns(UserWarning, match="computed with .*now ABACUS.: its weights may not be those"):
         train(dunes, tiny, run, resume=True, progress=False, device="cpu", callbacks=[At(2, 1, lambda watch: watch.stop())])
     with warnings.catch_warnings():
@@ -534,12 +537,12 @@ def test_circumstances_are_kept_without_a_checkpoint_and_know_the_processor(stop
     run = shutil.copytree(stopped, tmp_path/"run")
     for file in run.glob("checkpoint*"): file.unlink()
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-    limited = singan_nb.training._processor()
-    monkeypatch.setattr(singan_nb.training, "_processor", lambda: limited)
+    limited = singan_nb.devices._processor()
+    monkeypatch.setattr(singan_nb.devices, "_processor", lambda: limited)
     assert limited.endswith(", at most SSE41")
     with pytest.warns(UserWarning, match="computed with processor .*at most SSE41.: its weights may not"): model = train(dunes, tiny, run, resume=True, progress=False, device="cpu")
     assert [part["from"] for part in model.record["computed"]] == [[0, 0], [1, 0]]
-    now = singan_nb.training.circumstances(tiny, torch.device("cpu"))
+    now = singan_nb.devices.circumstances(tiny, torch.device("cpu"))
     older = {name: value for name, value in now.items() if name != "processor"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from singan_nb import sampling
+from singan_nb import devices
 from singan_nb.all import (ModelError, OutOfMemory, SinGAN, SinGANError, animate, edit, enlarge_by_passes, export_onnx, harmonize, import_official, in_tiles, inject, inject_everywhere, load_image, model_path, open_results, page_sample,
                            paint_to_image, plan_enlargement, read_log, read_tensors, retarget, sample, sample_batches, sample_noises, sampling_memory, save_animation, train, train_many)
 
@@ -266,11 +266,11 @@ def test_memory_by_hand_and_its_limits(tmp_path, monkeypatch):
     assert sampling_memory((100, 200), 8, batch=2, kept=5) == 4*(2*(3*8*20_000 + 24*20_000) + 6*5*20_000)
     assert sampling_memory((100, 200), 8, tile=10) == 4*(3*8*100 + 24*20_000)
     for name, text in (("memory.max", "1000\n"), ("memory.current", "700\n"), ("memory.stat", "anon 5\ninactive_file 100\n")): (tmp_path/name).write_text(text)
-    assert sampling._container(tmp_path) == [400] and sampling._container(tmp_path/"nothing") == []
-    (tmp_path/"memory.max").write_text("max\n"); assert sampling._container(tmp_path) == []
-    (tmp_path/"meminfo").write_text("MemAvailable:    3 kB\nHugePages_Total:   0\n"); assert sampling._kilobytes(tmp_path/"meminfo") == {"MemAvailable": 3072}
-    monkeypatch.setattr(sampling, "_container", lambda: [12345]); assert sampling.free_memory() == 12345
-    monkeypatch.setattr(sampling, "_container", list); monkeypatch.setattr(sampling, "_kilobytes", lambda file: {}); assert sampling.free_memory("mps") == math.inf
+    assert devices._container(tmp_path) == [400] and devices._container(tmp_path/"nothing") == []
+    (tmp_path/"memory.max").write_text("max\n"); assert devices._container(tmp_path) == []
+    (tmp_path/"meminfo").write_text("MemAvailable:    3 kB\nHugePages_Total:   0\n"); assert devices._kilobytes(tmp_path/"meminfo") == {"MemAvailable": 3072}
+    monkeypatch.setattr(devices, "_container", lambda: [12345]); assert devices.free_memory() == 12345
+    monkeypatch.setattr(devices, "_container", list); monkeypatch.setattr(devices, "_kilobytes", lambda file: {}); assert devices.free_memory("mps") == math.inf
 
 
 UNDER_A_LIMIT = """
@@ -286,8 +286,8 @@ assert sample(model, size=(200, 300)).shape == (1, 3, 200, 300)
 wide = torch.zeros(1, 3, 30, 50)
 for foreseen in (True, False):
     if not foreseen:
-        import singan_nb.sampling as sampling
-        sampling.free_memory = lambda device: float("inf")
+        import singan_nb.devices as devices
+        devices.free_memory = lambda device: float("inf")
     for draw in (lambda: sample(model, size=size), lambda: next(sample_batches(model, size=size)), lambda: list(animate(model, size=size)), lambda: inject(model, wide, 1, size=size),
                  lambda: paint_to_image(model, wide, size=size), lambda: retarget(model, size), lambda: super_resolve(torch.rand(1, 3, 400, 600)*2 - 1, 16, device="cpu", progress=False) if foreseen else sample(model, size=size)):
         try: draw()

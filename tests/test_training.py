@@ -17,11 +17,13 @@ import torch
 from conftest import same_weights
 
 import singan_nb.images
-import singan_nb.training
+import singan_nb.plans
 from singan_nb.all import (PHOTOGRAPHS, Callback, Config, ConfigError, DeviceError, ImageError, Interrupted, RunError, SinGAN, SinGANError,
                            TensorBoard, as_config, default_preset, load_image, pick_device, plan_training, read_log, rmse, scale_costs,
                            schedule, seeded, train, white_noise)
 from singan_nb.cli import run_command
+from singan_nb.devices import PRECISIONS, computing, pick_precision
+from singan_nb.engine import FastTrainer
 from singan_nb.scale import ScaleTrainer
 
 
@@ -55,6 +57,19 @@ def test_interrupt_keeps_what_is_done(tmp_path, dunes, tiny):
     assert signal.getsignal(signal.SIGINT) is before
     assert len(stop.value.model.scales) == 2 and len(SinGAN.load(tmp_path/"run").scales) == 1
     assert same_weights(train(dunes, tiny, progress=False), train(dunes, tiny, tmp_path/"run", resume=True, progress=False))
+
+
+def test_an_interrupt_and_a_stop_are_two_things(dunes, tiny):
+    "A callback that stops the training in the same iteration does not hide a Ctrl-C, and what it writes is a truth value."
+    seen = []
+    def both(watch):
+        os.kill(os.getpid(), signal.SIGINT)
+        while not watch.stopped: time.sleep(.001)
+        seen.append(watch); watch.stopped = True
+    with pytest.raises(Interrupted, match="iteration 3 of 6"): train(dunes, tiny, progress=False, callbacks=[StopAt(1, 3, both)])
+    def stop(watch): seen.append(watch); watch.stopped = True
+    model = train(dunes, tiny, progress=False, callbacks=[StopAt(1, 3, stop)])
+    assert len(model.scales) == 2 and [(watch.stopped, watch.interrupted) for watch in seen] == [(True, True), (True, False)]
 
 
 def test_trains_in_a_thread(dunes, tiny):
@@ -174,11 +189,35 @@ def test_a_disk_that_refuses_large_files(tmp_path):
 def test_presets_are_ordered_by_cost():
     "Passes through windows of all scales, for the dunes: class below fast, fast far below paper, whose values are the defaults."
     def cost(config):
-        sizes = schedule((188, 300), config.max_size, config.min_size, config.scale_factor).sizes
-        return sum(scale_costs(config, sizes))*config.iters*(config.critic_steps + config.generator_steps)
+        return sum(scale_costs(config, config.schedule((188, 300)).sizes))*config.iters*(config.critic_steps + config.generator_steps)
     lesson, fast, gpu, paper = (cost(Config.preset(name)) for name in ("class", "fast", "gpu", "paper"))
-    assert 1.5*lesson < fast < gpu < paper and 30*fast < paper and Config.preset("paper") == Config()
+    assert 1.5*lesson < fast < gpu < paper and 30*fast < paper
     with pytest.raises(ConfigError, match="paper, fast, class"): Config.preset("slow")
+
+
+PAPER = dict(max_size=250, min_size=25, scale_factor=.75, width=32, max_width=128, layers=5, iters=2000, critic_steps=3, generator_steps=3, lr=5e-4, betas=(.5, .999), gp_weight=.1, gp_every=1,
+             penalty="pixel", rec_weight=10., noise_weight=.1, tune_noise=False, z_star="redraw", coarse_noise="grey", reconstruction="image", critic_norm=True, critic_border="none",
+             crop=250, precision="auto", seed=0)                             # of the paper, its supplementary material and the official code
+CHANGED = {"paper": {}, "fast": dict(iters=300, tune_noise=True, gp_every=4, rec_weight=100., crop=64, max_width=32, critic_border="zero"),
+           "class": dict(iters=400, critic_steps=1, generator_steps=1, gp_every=4, rec_weight=100., crop=64, max_width=32, critic_border="zero"),
+           "gpu": dict(iters=1000, tune_noise=True, gp_every=4, rec_weight=100., crop=128, max_width=64, critic_border="zero")}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_preset_is_the_paper_s_training_with_these_changes(name):
+    assert vars(Config.preset(name)) == PAPER | CHANGED[name] and vars(Config()) == PAPER
+
+
+@pytest.mark.parametrize("size", [(188, 300), (300, 188), (40, 60)])
+def test_a_configuration_knows_its_scales(size):
+    config = Config(max_size=120, min_size=20, scale_factor=.6)
+    assert config.schedule(size) == schedule(size, 120, 20, .6) != schedule(size)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "half", "FP32", "", None, 32])
+def test_a_precision_that_does_not_exist_is_not_32_bits(precision):
+    with pytest.raises(ConfigError, match="is unknown; it must be one of auto, fp32, tf32, bf16"): pick_precision(precision, torch.device("cpu"))
+    assert all(pick_precision(name, torch.device("cpu")) in ("fp32", "tf32", "bf16") for name in PRECISIONS)
 
 
 def test_no_device_is_given_the_paper_s_schedule_by_default():
@@ -194,7 +233,7 @@ def test_the_cost_of_an_iteration_does_not_grow_with_the_image():
 
 
 def test_a_plan_counts_what_is_left(monkeypatch):
-    monkeypatch.setattr(singan_nb.training, "_seconds_per_unit", lambda *_: 1e-3)
+    monkeypatch.setattr(singan_nb.plans, "_seconds_per_unit", lambda *_: 1e-3)
     config = Config.preset("class", max_size=64, iters=100)
     whole, half = (plan_training((188, 300), config, "cpu", begun) for begun in ((0, 0), (2, 50)))
     costs = scale_costs(config, whole.sizes)
@@ -276,6 +315,21 @@ def test_the_modes_of_a_program_change_nothing_and_are_left_as_they_were(dunes, 
         assert modes() == before
         assert torch.equal(white_noise((3, 4), generator=seeded(1)), torch.randn(1, 3, 3, 4, generator=seeded(1), dtype=torch.float32))
     assert same_weights(model, expected) and all(v.dtype in (torch.float32, torch.int64, torch.uint8) for v in model.state_dict().values())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_a_plan_and_a_training_compute_alike(dunes, brief, precision, monkeypatch):
+    "The same types, gradients, TF32 and threads in every step, whatever the program has set; they are offered to others as `computing`."
+    seen = []
+    class Spy(FastTrainer):
+        def step(self): seen.append(state()); return super().step()
+    def state(): return [torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.backends.cudnn.allow_tf32, torch.get_num_threads()]
+    monkeypatch.setattr(singan_nb.plans, "FastTrainer", Spy); monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", precision == "fp32")
+    config, counts = replace(brief, precision=precision, iters=20), []
+    with torch.no_grad(), Doubles(), torch.autocast("cpu", torch.bfloat16):
+        for work in (lambda: plan_training(dunes.shape[-2:], config, "cpu"), lambda: train(dunes, config, progress=False, device="cpu", trainer=Spy)): work(); counts.append(len(seen))
+        with computing(torch.device("cpu"), precision, (18, 29), 4): seen.append(state())
+    assert 0 < counts[0] < counts[1] and all(each == [torch.float32, True, False, precision == "tf32", 1] for each in seen)
 
 
 def test_a_training_that_fails_leaves_the_modes_too(dunes, brief):

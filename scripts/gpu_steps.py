@@ -21,7 +21,7 @@ from run_tests import run_file
 from singan_nb import __version__
 from singan_nb.all import (Config, FastTrainer, SinGANError, images_grid, load_image, machine_name, measure_all, open_results, pace,
                            peak_memory, pick_device, pick_precision, reset_peak, resize, sample, save_image, schedule, train)
-from singan_nb.images import atomic_write
+from singan_nb.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = dict(max_size=36, min_size=18, width=4, max_width=4, layers=2, iters=3, critic_steps=1, generator_steps=1, gp_every=1)   # for the rehearsal

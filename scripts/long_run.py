@@ -20,7 +20,7 @@ import torch
 
 from singan_nb.all import (Config, animate, edit, harmonize, load_image, paint_to_image, sample, save_image, sifid, SinGAN,
                            super_resolve, train)
-from singan_nb.images import atomic_write
+from singan_nb.files import atomic_write
 from singan_nb.bench import machine_name
 
 

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from singan_nb.images import bundled_images, load_image, resize, to_pixels
+from singan_nb.zoo import bundled_images
+from singan_nb.images import load_image, resize, to_pixels
 from singan_nb.models import PRETRAINED, SinGAN
 from singan_nb.onnx_export import export_scales
 from module_chain import chain_svg

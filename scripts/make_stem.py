@@ -29,7 +29,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from singan_nb.images import SinGANError, load_image, resize
+from singan_nb.files import SinGANError
+from singan_nb.images import load_image, resize
 
 #         name      stride padding pool before
 LAYERS = {"conv_1a": (2, 0, False), "conv_2a": (1, 0, False), "conv_2b": (1, 1, False), "conv_3b": (1, 0, True), "conv_4a": (1, 0, False)}

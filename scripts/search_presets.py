@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from singan_nb.all import Config, bundled_images, evaluate, frame, images_grid, load_image, rmse, sample, save_image, train
 from singan_nb.bench import machine_name
-from singan_nb.images import atomic_write
-from singan_nb.training import PRESETS, pick_device
+from singan_nb.files import atomic_write
+from singan_nb.devices import pick_device
+from singan_nb.config import PRESETS
 
 BASE = PRESETS["fast"]                  # three critic and three generator steps in an iteration
 VARIANTS = {

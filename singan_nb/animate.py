@@ -16,10 +16,14 @@ import torch
 import torch.nn.functional as F
 from PIL import GifImagePlugin, Image
 
-from .images import SIDES, Picture, SinGANError, as_image, atomic_write, check_image, resize, to_pixels
-from .models import RECONSTRUCTIONS, SinGAN, as_path, seeded, white_noise
-from .sampling import (as_model, as_size, as_whole, check_finite, check_number, finest_width, memory_for,
-                                pick_seed, scale_at)
+from .files import SinGANError, atomic_write
+from .images import SIDES, as_image, check_image, resize, to_pixels
+from .show import Picture
+from .files import as_path
+from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
+from .devices import memory_for
+from .masks import check_number
+from .sampling import as_model, as_size, as_whole, check_finite, finest_width, pick_seed, scale_at
 
 # %% ../nbs/applications/14_animate.ipynb #7194a552
 def walk(

@@ -13,15 +13,20 @@ from pathlib import Path
 
 import torch
 
-from .images import (SinGANError, _found, atomic_write, bundled_images, images_grid, load_image, resize,
-                              save_image)
+from .files import SinGANError, atomic_write
+from .zoo import bundled_images
+from .reading import found
+from .images import load_image, resize, save_image
+from .show import images_grid
 from .losses import rmse
 from .metrics import evaluate, sifid
-from .models import SinGAN, as_path
+from .files import as_path
+from .models import SinGAN
 from .pyramid import build_pyramid, schedule
 from .sampling import sample, sample_batches
-from .training import (_tf32, as_config, own_modes, pick_device, pick_precision, processor_name, scale_trainer, train,
-                                using_threads)
+from .devices import own_modes, pick_device, pick_precision, processor_name, using_threads
+from .config import as_config, scale_trainer
+from .training import _tf32, train
 from .engine import FastTrainer
 
 # %% ../nbs/practice/27_bench.ipynb #dfc0c8de
@@ -74,7 +79,7 @@ def quality_row(
 # %% ../nbs/practice/27_bench.ipynb #bench-key
 def _content(photograph):
     "A short checksum of a picture file; None for a photograph of the package, whose name is enough."
-    path = _found(photograph)
+    path = found(photograph)
     if path in [photo.path for photo in bundled_images()]: return None
     return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import torch
 
-from .images import SinGANError
-from .models import ModelError, read_tensors
+from .files import SinGANError
+from .model_file import ModelError, read_tensors
 
 # %% ../nbs/reference/013_checkpoints.ipynb #3974649a
 class RunError(SinGANError):

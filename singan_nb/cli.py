@@ -99,7 +99,7 @@ def _message(error, line):
     if isinstance(error, OSError):
         name = "" if error.filename is None else os.fsdecode(error.filename)
         return f"{name or 'writing'}: {error.strerror or error}; nothing half-written is left there"
-    from singan_nb.images import SinGANError
+    from singan_nb.files import SinGANError
     from singan_nb.training import _is_out_of_memory
     if isinstance(error, SinGANError): return _in_options(str(error))
     if isinstance(error, (MemoryError, RuntimeError)) and _is_out_of_memory(error):

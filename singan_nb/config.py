@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 
 from .devices import PRECISIONS, ConfigError, pick_device, pick_precision
-from .engine import FastTrainer
-from .models import CRITIC_BORDERS, RECONSTRUCTIONS, SinGAN
+from .networks import CRITIC_BORDERS
+from .models import RECONSTRUCTIONS, SinGAN
 from .pyramid import Schedule, schedule
 
 # %% ../nbs/reference/012_config.ipynb #daed2f17

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from .images import SinGANError
+from .files import SinGANError
 
 # %% ../nbs/reference/011_devices.ipynb #042af039
 class DeviceError(SinGANError):

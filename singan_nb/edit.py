@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from .images import SinGANError, as_image, check_image
+from .files import SinGANError
+from .images import as_image, check_image
 from .models import SinGAN
 from .sampling import as_model, check_shares, inject_masked, scale_at
 

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from .images import MOST, READ, SinGANError, _megabytes, _supported, atomic_write, printable
-from .models import as_path
+from .files import SinGANError, megabytes, atomic_write, printable
+from .formats import MOST, READ, supported
+from .files import as_path
 from .training import _RESERVED
 
 # %% ../nbs/reference/018_gather.ipynb #gth00005
 def picture_suffixes() -> list: # of str, like ".png"
     "Suffixes of the formats that `load_image` reads here."
-    _supported("HEIF")                                                  # its plug-in tells Pillow the suffixes
+    supported("HEIF")                                                  # its plug-in tells Pillow the suffixes
     return [suffix for suffix, kind in Image.registered_extensions().items() if kind in READ]
 
 _UNREAD = {".heic .heif": "needs pip install pillow-heif; or save it as JPEG",
@@ -166,7 +167,7 @@ def file_checksum(
     if not file.exists(): raise SinGANError(f"{file}: no such file")
     if not file.is_file(): raise SinGANError(f"{file} is not a file but a folder, a pipe or a device; give a picture file")
     if file.stat().st_size > most:
-        raise SinGANError(f"{file} is larger than the limit of {_megabytes(most)}; make it smaller first")
+        raise SinGANError(f"{file} is larger than the limit of {megabytes(most)}; make it smaller first")
     total = hashlib.sha256()
     with open(file, "rb") as content:
         while block := content.read(2**20): total.update(block)

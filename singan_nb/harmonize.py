@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from .images import SinGANError, as_image, resize
+from .files import SinGANError
+from .images import as_image, resize
 from .models import SinGAN
-from .sampling import (as_mask, as_model, check_mask, check_number, check_shares, inject_masked,
-                                scale_at)
+from .masks import as_mask, check_mask, check_number
+from .sampling import as_model, check_shares, inject_masked, scale_at
 
 # %% ../nbs/applications/12_harmonize.ipynb #969bd490
 def bounds(

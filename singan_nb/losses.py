@@ -9,7 +9,7 @@ __all__ = ['GAINS', 'reconstruction_loss', 'rmse', 'noise_amplitude', 'edge_stre
 import torch
 import torch.nn.functional as F
 
-from .images import SinGANError
+from .files import SinGANError
 
 # %% ../nbs/lessons/05_losses.ipynb #2fd7d395
 def reconstruction_loss(

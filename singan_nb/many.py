@@ -13,9 +13,12 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .gather import FIELDS, file_checksum, names_given, picture_files, read_state, row_of, run_names, state_file
-from .images import SinGANError, atomic_write, printable
-from .models import SinGAN, as_path
-from .training import Config, as_config, progress_bar, read_config
+from .files import SinGANError, atomic_write, printable
+from .files import as_path
+from .models import SinGAN
+from .config import Config, as_config
+from .runs import read_config
+from .progress import progress_bar
 from .workers import do_here, do_on_cluster, jobs_at_once, model_checksum, threads_each
 
 # %% ../nbs/practice/28_many.ipynb #37a5229a

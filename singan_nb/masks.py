@@ -15,7 +15,8 @@ from scipy.ndimage import distance_transform_edt
 from scipy.sparse.csgraph import laplacian
 from scipy.sparse.linalg import splu
 
-from .images import SinGANError, read_mask
+from .files import SinGANError
+from .images import read_mask
 
 # %% ../nbs/reference/017_masks.ipynb #b38d9b11
 def check_number(

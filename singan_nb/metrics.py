@@ -17,8 +17,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from .images import SinGANError, check_image, resize, to_pixels
-from .models import as_path, seeded
+from .files import SinGANError
+from .images import check_image, resize, to_pixels
+from .files import as_path
+from .models import seeded
 from .sampling import as_whole
 
 # %% ../nbs/practice/20_measure.ipynb #3aeab184

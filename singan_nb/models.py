@@ -15,8 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from .images import SinGANError, resize
-from .model_file import FORMAT_VERSION, ModelError, as_path, check_contents, check_file, check_format, contents, write_tensors
+from .files import SinGANError
+from .images import resize
+from .files import as_path
+from .model_file import (FORMAT_VERSION, ModelError, check_contents, check_file, check_format,
+                                  contents, write_tensors)
 from .networks import Generator
 from .pyramid import enlarge, enlarge_official
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .images import SinGANError
+from .files import SinGANError
 
 # %% ../nbs/reference/008_networks.ipynb #4aef2181
 LEAK = .2      # slope of the leaky rectifier below zero

@@ -13,8 +13,12 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from .images import ImageError, SinGANError, check_image
-from .models import Generator, ModelError, Scale, SinGAN, as_path
+from .files import ImageError, SinGANError
+from .images import check_image
+from .files import as_path
+from .networks import Generator
+from .model_file import ModelError
+from .models import Scale, SinGAN
 from .sampling import check_finite
 
 # %% ../nbs/practice/26_official.ipynb #030612fe

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .images import SinGANError, atomic_write
-from .models import SinGAN, as_path
+from .files import SinGANError, atomic_write
+from .files import as_path
+from .models import SinGAN
 from .sampling import as_model, as_size, as_whole
 
 # %% ../nbs/practice/29_onnx.ipynb #199657bf

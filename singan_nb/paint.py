@@ -12,11 +12,14 @@ import torch
 from scipy.cluster.vq import kmeans2
 
 from .engine import FastTrainer
-from .images import SinGANError, as_image
-from .models import Critic, SinGAN, enlarge, init_weights, seeded
+from .files import SinGANError
+from .images import as_image
+from .pyramid import enlarge
+from .networks import Critic, init_weights
+from .models import SinGAN, seeded
 from .sampling import (as_model, as_size, as_whole, check_injection, check_sampling, inject, pick_seed,
                                 scale_at)
-from .training import own_modes
+from .devices import own_modes
 
 # %% ../nbs/applications/10_paint.ipynb #a24a5cb2
 def palette(

@@ -12,8 +12,8 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .engine import window_size
-from .images import SinGANError
-from .models import as_path
+from .files import SinGANError
+from .files import as_path
 
 # %% ../nbs/reference/015_progress.ipynb #c19f2981
 class Callback:

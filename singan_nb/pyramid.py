@@ -13,7 +13,9 @@ from typing import NamedTuple
 import torch
 from PIL import Image, ImageDraw
 
-from .images import SinGANError, caption_font, resize, to_pixels
+from .files import SinGANError
+from .images import resize, to_pixels
+from .show import caption_font
 
 # %% ../nbs/lessons/03_pyramid.ipynb #c27a811f
 def receptive_field(

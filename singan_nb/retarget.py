@@ -10,9 +10,11 @@ from pathlib import Path
 
 import torch
 
-from .images import SinGANError, resize
+from .files import SinGANError
+from .images import resize
 from .losses import rmse
-from .models import SinGAN, enlarge
+from .pyramid import enlarge
+from .models import SinGAN
 from .sampling import as_model, as_size, check_sampling, inject, scale_at
 
 # %% ../nbs/applications/15_retarget.ipynb #06e18c57

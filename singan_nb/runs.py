@@ -15,8 +15,12 @@ from filelock import FileLock, Timeout
 
 from .checkpoints import CHECKPOINTS, RunError, checked_state, newest_checkpoint, read_checkpoint
 from .config import Config, own_number
-from .images import ImageError, atomic_write, images_grid, load_image, save_image
-from .models import ModelError, SinGAN, as_path, write_tensors
+from .files import ImageError, atomic_write
+from .images import load_image, save_image
+from .show import images_grid
+from .files import as_path
+from .model_file import ModelError, write_tensors
+from .models import SinGAN
 
 # %% ../nbs/reference/014_runs.ipynb #b52d8e08
 _WINDOWS = os.name == "nt"

@@ -16,10 +16,13 @@ import torch
 import torch.nn.functional as F
 
 from .devices import memory_for
-from .engine import Frozen
-from .images import SinGANError, as_image, check_image, resize
+from .passes import Frozen
+from .files import SinGANError
+from .images import as_image, check_image, resize
 from .masks import BLENDS, as_mask, blended, check_mask, soft_mask
-from .models import ModelError, SinGAN, enlarge, seeded
+from .pyramid import enlarge
+from .model_file import ModelError
+from .models import SinGAN, seeded
 from .pyramid import check_size
 
 # %% ../nbs/lessons/09_sampling.ipynb #9a51a002

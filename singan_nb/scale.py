@@ -9,7 +9,9 @@ __all__ = ['critic_step', 'generator_step', 'Bases', 'start_networks', 'start_sc
 import torch
 
 from .losses import noise_amplitude, reconstruction_loss
-from .models import Critic, Generator, Scale, SinGAN, enlarge, init_weights, seeded, white_noise
+from .pyramid import enlarge
+from .networks import Critic, Generator, init_weights
+from .models import Scale, SinGAN, seeded, white_noise
 from .wgan import critic_loss, generator_loss, gradient_penalty
 
 # %% ../nbs/lessons/06_scale.ipynb #35652694

@@ -14,12 +14,17 @@ from typing import NamedTuple
 
 import torch
 
-from .images import SinGANError, as_image, resize
+from .files import SinGANError
+from .images import as_image, resize
 from .models import SinGAN, seeded, white_noise
 from .pyramid import check_size
-from .sampling import (as_model, as_whole, check_finite, check_number, in_tiles, memory_for, pick_seed,
-                                sampling_memory)
-from .training import PROCESS, Config, as_config, pick_device, plan_training, train
+from .devices import memory_for
+from .masks import check_number
+from .sampling import as_model, as_whole, check_finite, in_tiles, pick_seed, sampling_memory
+from .devices import pick_device
+from .config import Config, as_config
+from .plans import PROCESS, plan_training
+from .training import train
 
 # %% ../nbs/applications/13_superres.ipynb #41aac59e
 class Plan(NamedTuple):

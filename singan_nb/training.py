@@ -20,9 +20,11 @@ from .checkpoints import Diverged, checked_state, restore_trainer
 from .config import PRESETS, Config, as_config, scale_trainer
 from .devices import (OutOfMemory, circumstances, computing, is_out_of_memory, own_modes, pick_device, using_threads)
 from .engine import FastTrainer
-from .images import SinGANError, as_image
+from .files import SinGANError
+from .images import as_image
 from .losses import tune_noise
-from .models import Critic, Generator, SinGAN, seeded
+from .networks import Critic, Generator
+from .models import SinGAN, seeded
 from .plans import plan_training, step_memory
 from .progress import Callback, ProgressBar
 from .pyramid import build_pyramid
@@ -228,18 +230,6 @@ def _previous(run, checkpoint, model, config):
             own = {key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
             network.load_state_dict(own)
     return networks
-
-# %% ../nbs/lessons/08_training.ipynb #0a6be3f8
-def _seconds_per_unit(config, size, device):
-    "Seconds of an iteration per unit of `iteration_cost`, measured on a window of at most 64 × 64 pixels."
-    real = torch.rand(1, 3, *window_size(size, 64), generator=seeded(0, "plan")).to(device)*2 - 1
-    trainer = scale_trainer(FastTrainer, SinGAN(real).to(device), real, config)
-    rounds, number = config.gp_every//math.gcd(config.gp_every, config.critic_steps), 0
-    with using_threads(real.shape[-2:], config.width), _tf32(pick_precision(config.precision, device) == "tf32"):
-        for _ in range(4*rounds + 4 if trainer.arithmetic.replay else 1): trainer.step().tolist()      # tolist waits for the device
-        begun = time.monotonic()
-        while number < max(2, rounds) and time.monotonic() - begun < 3: trainer.step().tolist(); number += 1
-    return (time.monotonic() - begun)/number/iteration_cost(real.shape[-2:], config.width)
 
 # %% ../nbs/lessons/08_training.ipynb #372d86ee
 def _tell(callbacks, event, watch):

@@ -9,7 +9,7 @@ __all__ = ['critic_loss', 'generator_loss', 'clip_weights', 'gradient_norms', 'g
 import torch
 from torch import nn
 
-from .images import SinGANError
+from .files import SinGANError
 
 # %% ../nbs/lessons/02_wgan_gp.ipynb #ac1a5aa6
 def critic_loss(

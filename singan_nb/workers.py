@@ -17,11 +17,15 @@ import torch
 from filelock import FileLock, Timeout
 
 from .gather import begin_picture, file_checksum, read_state, state_file, write_state
-from .images import SinGANError, load_image, printable
+from .files import SinGANError, printable
+from .images import load_image
 from .losses import rmse
 from .metrics import sifid
 from .sampling import sample
-from .training import Config, RunBusy, pick_device, train
+from .devices import pick_device
+from .config import Config
+from .runs import RunBusy
+from .training import train
 
 # %% ../nbs/reference/019_workers.ipynb #wrk00008
 @contextmanager

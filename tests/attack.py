@@ -34,8 +34,9 @@ from tqdm.auto import tqdm
 from singan_nb.all import Callback, Config, RunBusy, SinGAN, SinGANError, import_official, load_image, locked, read_log, sample, save_image, train
 from singan_nb.bench import machine_name
 from singan_nb.cli import run_command
-from singan_nb.images import MOST_UPLOADED, atomic_write
-from singan_nb.training import progress_bar
+from singan_nb.files import atomic_write
+from singan_nb.formats import MOST_UPLOADED
+from singan_nb.progress import progress_bar
 
 TINY = dict(max_size=36, min_size=18, width=4, iters=2)
 ROOM = 300                          # MB that reading one file may take beside what the program holds

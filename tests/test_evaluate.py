@@ -14,7 +14,8 @@ from singan_nb.images import load_image, resize, save_image
 from singan_nb.cli import run_command
 from singan_nb.metrics import diversity, sifid, swd
 from singan_nb.pyramid import finest_size
-from singan_nb.training import Config, train
+from singan_nb.config import Config
+from singan_nb.training import train
 
 
 @pytest.fixture(scope="module")

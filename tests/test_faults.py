@@ -30,7 +30,7 @@ from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, 
                            step_memory, train, train_many, training_command, write_summary, write_tensors)
 from singan_nb.cli import run_command
 from singan_nb.explore import Shown, save_shown
-from singan_nb.images import atomic_write
+from singan_nb.files import atomic_write
 from singan_nb.runs import Run
 
 OPTIONS = ["--preset", "class", "--max-size", "48", "--device", "cpu"]

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from singan_nb.all import Config, animate, harmonize, load_image, load_pretrained, sample, train
-from singan_nb.training import circumstances
+from singan_nb.devices import circumstances
 
 GOLDEN = Path(__file__).parent/"golden.safetensors"
 # windows, a noise that is tuned, a penalty in every fourth step: all that the fast presets do

@@ -19,7 +19,7 @@ import singan_nb.formats
 import singan_nb.tiff
 from singan_nb.files import ImageError
 from singan_nb.images import as_image, check_image, load_image, read_mask, resize, save_image, to_pixels, to_tensor
-from singan_nb.sampling import load_mask
+from singan_nb.masks import load_mask
 from singan_nb.show import images_grid, show_images
 from singan_nb.zoo import bundled_images
 

@@ -162,7 +162,7 @@ def test_a_picture_that_kills_its_process_is_given_up(tmp_path, pictures, tiny):
     (pictures/"cut.png").unlink()
     code = f"""if True:
         import os, sys, singan_nb.many as many
-        from singan_nb.training import Config
+        from singan_nb.config import Config
         if __name__ == "__main__":
             rows = many.train_many({str(pictures)!r}, {str(tmp_path/"runs")!r}, Config.preset("class", max_size=40, iters=60), "cpu", jobs=2, progress=False)
             print([(row["name"], row["status"], row["error"]) for row in rows])

@@ -7,7 +7,7 @@ from singan_nb.all import Config, Critic, Generator, Scale, SinGAN, build_pyrami
 from singan_nb.engine import FastStep, FastTrainer
 from singan_nb.models import seeded
 from singan_nb.scale import Bases, ReadableStep, ScaleTrainer, start_networks, start_scale
-from singan_nb.training import scale_trainer
+from singan_nb.config import scale_trainer
 
 REAL = build_pyramid(load_image("dunes"), [(60, 80)])[0]
 

@@ -43,7 +43,8 @@ def tell_drawing(
 # %% ../../nbs/reference/033_draw.ipynb #drw00008
 def _write_strip(pictures, names, file):
     "Write pictures of all scales as one sheet, and say so."
-    from singan_nb.images import images_grid, save_image
+    from singan_nb.images import save_image
+    from singan_nb.show import images_grid
     height = min(250, max(160, pictures[-1].shape[-2]))
     say(f"wrote {save_image(images_grid(pictures, names, 4, height), file)}")
 
@@ -78,7 +79,7 @@ def sample_command(
     "Draw samples as PNG files."
     from singan_nb.images import save_image
     from singan_nb.sampling import check_sampling, sample_batches
-    from singan_nb.training import progress_bar
+    from singan_nb.progress import progress_bar
     network = open_model(model, device)
     size, digits, shown = output_size(network.sizes[-1], height, width), max(3, len(str(n - 1))), [network.image]
     check_sampling(network, n, start_scale, size)
@@ -96,7 +97,8 @@ def sample_command(
 
 def _write_sheets(network, shown, out, grid, strip, seed, size):
     "The sheets that were asked for: photograph and samples, and a sample from every start scale."
-    from singan_nb.images import images_grid, save_image
+    from singan_nb.images import save_image
+    from singan_nb.show import images_grid
     from singan_nb.sampling import sample
     if grid:
         captions = ["photograph"] + [f"sample {i}" for i in range(len(shown) - 1)]
@@ -167,7 +169,7 @@ Blend = Annotated[str, one_of("How the part meets the photograph.", "feather", "
 
 def _change(function, share, model, picture, mask, scale, out, seed, blend, strip, device):
     "What `singan edit` and `singan harmonize` do."
-    from singan_nb.sampling import load_mask
+    from singan_nb.masks import load_mask
     check_picture_name(out)
     network, image, marked = open_model(model, device), open_photograph(picture), load_mask(mask)
     make = lambda k: function(network, image, marked, k, seed=seed, blend=blend)
@@ -225,7 +227,7 @@ def animate_command(
 ):
     "A walk through noise as an animation that begins with the reconstruction."
     from singan_nb.animate import ANIMATE_SHARE, animate, check_film, save_animation
-    from singan_nb.training import progress_bar
+    from singan_nb.progress import progress_bar
     check_film(out, fps); check_place(out)
     network = open_model(model, device)
     size = output_size(network.sizes[-1], height, width)

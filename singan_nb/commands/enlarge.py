@@ -39,7 +39,9 @@ def compare_enlargements(
 
 def _superres_benchmark(folder, factor, config, out, device):
     "Enlarge all pictures of a folder; one line for each, and the means."
-    from singan_nb.images import atomic_write, images_grid, load_image, save_image
+    from singan_nb.files import atomic_write
+    from singan_nb.images import load_image, save_image
+    from singan_nb.show import images_grid
     from singan_nb.gather import picture_files
     every, files = {}, picture_files([folder])
     say(f"enlarging {count(len(files), 'picture')}, each by {factor:g} after a training of its own")
@@ -93,7 +95,7 @@ def superres_command(
 def _tell_enlarging(size, factor, config, device, anyway):
     "Refuse a photograph that is too large to train on; say what is made of it."
     from singan_nb.superres import plan_enlargement, superres_config
-    from singan_nb.training import RANGES
+    from singan_nb.config import RANGES
     (h, w), most = size, RANGES["max_size"][1]
     plan = plan_enlargement(size, factor)
     if max(size) > most:

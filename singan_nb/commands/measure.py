@@ -83,7 +83,7 @@ def evaluate_command(
                        else "give files or --model, not both")
     from singan_nb.images import load_image
     from singan_nb.metrics import evaluate
-    from singan_nb.training import pick_device
+    from singan_nb.devices import pick_device
     photograph, picked, notes = open_photograph(real).to(pick_device(device)), pick_device(device), []
     if model is None:
         files, notes = _samples(fakes)
@@ -107,7 +107,7 @@ def _check_results_name(out):
 
 def _tell_trainings(names, configs, device):
     "Check that the photographs are there; say how many trainings there are, and what the first one takes."
-    from singan_nb.training import plan_training
+    from singan_nb.plans import plan_training
     if not (names and configs): raise refused("nothing is to be measured; give at least one photograph and one preset")
     sizes = [open_photograph(name).shape[-2:] for name in names]
     say(f"{count(len(names)*len(configs), 'training')} at most; the first: {plan_training(sizes[0], configs[0], device)}", sys.stderr)
@@ -128,8 +128,8 @@ def quality(
     _check_results_name(out)
     if number < 2: raise refused(f"-n {number} is too few; diversity needs at least 2 samples")
     from singan_nb.bench import machine_name, measure_all, open_results
-    from singan_nb.images import bundled_images
-    from singan_nb.training import pick_device
+    from singan_nb.zoo import bundled_images
+    from singan_nb.devices import pick_device
     names = _listed(photographs) if photographs else [photo.name for photo in bundled_images()]
     configs = {(preset, seed): build_config(dict(seed=seed, iters=iters, max_size=max_size), preset=preset)
                for preset in _listed(presets) for seed in _listed(seeds, int)}
@@ -153,7 +153,7 @@ def bench(
     "Time, memory and quality of training and sampling on this machine."
     _check_results_name(out)
     from singan_nb.bench import bench_all, bench_table, machine_name, open_results
-    from singan_nb.training import pick_device
+    from singan_nb.devices import pick_device
     names = _listed(photographs)
     configs = [(preset, build_config(dict(max_size=size, seed=seed, iters=iters), preset=preset)) for preset in _listed(presets)
                for size in _listed(sizes, int) for seed in _listed(seeds, int)]

@@ -81,14 +81,14 @@ def safe(
 ): # str
     "A line of a terminal: what it would obey is shown as an escape."
     if text.isprintable(): return text
-    from singan_nb.images import printable
+    from singan_nb.files import printable
     return printable(text)
 
 def refused(
     message, # what cannot work, and what to give instead
 ): # `SinGANError`
     "The error of something that was given and cannot work."
-    from singan_nb.images import SinGANError
+    from singan_nb.files import SinGANError
     return SinGANError(message)
 
 def count(
@@ -193,7 +193,7 @@ def _version(ctx:typer.Context, version:bool = typer.Option(False, "--version", 
 @command("images", "Start here", "singan images")
 def images(quiet:Quiet = None):
     "List the bundled photographs."
-    from singan_nb.images import bundled_images
+    from singan_nb.zoo import bundled_images
     for photo in bundled_images(): show(f"{photo.name:8} {photo.shows:50} {photo.author}, {photo.licence}")
 
 # %% ../../nbs/reference/031_options.ipynb #opt00025
@@ -208,7 +208,8 @@ def open_photograph(
     name, # of a file, or of a bundled photograph
 ): # image, (1, 3, H, W) in [-1, 1]
     "Open a picture file, or the bundled photograph of that name."
-    from singan_nb.images import bundled_images, load_image
+    from singan_nb.zoo import bundled_images
+    from singan_nb.images import load_image
     return load_image(_found(name, {photo.name: photo.path for photo in bundled_images()}, Path(name).is_file()))
 
 def open_model(
@@ -219,7 +220,7 @@ def open_model(
     "Open a model file, a run folder, or the bundled model of that name."
     from singan_nb.images import FORMATS
     from singan_nb.models import PRETRAINED, SinGAN, pretrained_models
-    from singan_nb.training import pick_device
+    from singan_nb.devices import pick_device
     device, bundled = pick_device(device), {each: PRETRAINED/f"{each}.safetensors" for each in pretrained_models()}
     run = any((Path(name)/file).exists() for file in ("model.safetensors", "config.json"))
     if Path(name).is_file() and Path(name).suffix.lower() in FORMATS:

@@ -20,7 +20,7 @@ from .options import (
 # %% ../../nbs/reference/032_train.ipynb #trn00005
 def _setting(text):
     "Name and value of FIELD=VALUE; what cannot be read stays text, for `Config` to refuse."
-    from singan_nb.training import Config
+    from singan_nb.config import Config
     name, equals, value = text.partition("=")
     if not (name and equals): raise refused(f"--set {text}: give FIELD=VALUE, like lr=1e-3")
     field = Config.__dataclass_fields__.get(name)
@@ -52,7 +52,7 @@ def build_config(
     otherwise=None, # the preset where none is named, whatever the device
 ): # `Config`
     "Options (those that are not None) over --set over the file over what was there before, or else the preset."
-    from singan_nb.training import Config, default_preset
+    from singan_nb.config import Config, default_preset
     fields = (read_settings(file) if file else {}) | dict(map(_setting, settings or []))
     named = fields.pop("preset", None)
     if preset is None: preset = named
@@ -81,7 +81,7 @@ def _quoted(word):
 # %% ../../nbs/reference/032_train.ipynb #trn00011
 def _check_memory(needed, device, anyway):
     "Raise `SinGANError` if work needs more bytes than are free on a device, and nobody wants it anyway."
-    from singan_nb.sampling import free_memory
+    from singan_nb.devices import free_memory
     if anyway or needed <= (free := free_memory(device)): return
     problem = f"the training takes about {needed/1e9:.1f} GB of memory, and {device} has {free/1e9:.1f} GB free"
     if sys.stdin.isatty() and sys.stderr.isatty() and typer.confirm(f"{problem}; begin all the same?", err=True): return
@@ -95,7 +95,7 @@ def tell_training(
 ):
     "Check a training's memory; say its size where that is not the photograph's, and with -v all settings."
     from dataclasses import replace
-    from singan_nb.training import PROCESS, plan_training
+    from singan_nb.plans import PROCESS, plan_training
     plan = plan_training(size, replace(config, iters=1), device)                # 1: the time is not measured
     _check_memory(plan.memory - PROCESS*(plan.device.type == "cpu"), plan.device, anyway)
     (h, w), (fine_h, fine_w) = size, plan.sizes[-1]
@@ -110,7 +110,7 @@ def begun(
     out, # Path
 ): # `Config` or None
     "The configuration of the run in a folder; if there is none, that is said, since a new one begins."
-    from singan_nb.training import read_config
+    from singan_nb.runs import read_config
     before = read_config(out)
     if before is None: say(f"{out} holds no run to go on with: a new one begins", sys.stderr)
     return before

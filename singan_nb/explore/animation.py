@@ -12,7 +12,8 @@ from pathlib import Path
 from ..animate import ANIMATE_SHARE, animate, save_animation
 from .requests import Controller, Shown, as_given, packed, sheet
 from .view import Explorer, cancel_button, check_box, slider
-from ..images import Picture, resize
+from ..images import resize
+from ..show import Picture
 from ..sampling import scale_at
 
 # %% ../../nbs/reference/026_animation.ipynb #f1b5a9df

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from .view import javascript
-from ..images import (MOST_UPLOADED, ImageError, SinGANError, _explained, load_image, open_picture, to_pixels,
-                              to_tensor)
+from ..files import ImageError, SinGANError
+from ..formats import MOST_UPLOADED, explained, open_picture
+from ..images import load_image, to_pixels, to_tensor
 
 # %% ../../nbs/reference/022_canvas.ipynb #cfca76bc
 def data_url(
@@ -41,7 +42,7 @@ def from_data_url(
     picture = open_picture(content, "the drawing", ("PNG",))
     if picture.size[::-1] != tuple(size):
         raise SinGANError("the drawing has {1}×{0} pixels; it must have {2}×{3}".format(*picture.size, *size))
-    with _explained("the drawing"): return to_tensor(np.asarray(picture.convert("RGB")))
+    with explained("the drawing"): return to_tensor(np.asarray(picture.convert("RGB")))
 
 # %% ../../nbs/reference/022_canvas.ipynb #71515ac9
 def colour_name(

@@ -15,7 +15,8 @@ from ..engine import FastTrainer
 from .requests import Controller, Shown, as_given, packed, sheet
 from .view import Explorer, cancel_button, slider
 from ..images import to_tensor
-from ..models import SinGAN, enlarge, seeded, white_noise
+from ..pyramid import enlarge
+from ..models import SinGAN, seeded, white_noise
 
 # %% ../../nbs/reference/027_critic.ipynb #6f83e589
 def critic_history(

@@ -14,9 +14,10 @@ from .requests import Controller, Shown, as_given, packed, sheet, stacked
 from .view import Explorer, choice, slider
 from ..harmonize import paste
 from ..images import load_image, to_pixels, to_tensor
-from ..models import enlarge
+from ..pyramid import enlarge
 from ..paint import palette
-from ..sampling import check_mask, inject_masked, scale_at, soft_mask
+from ..masks import check_mask, soft_mask
+from ..sampling import inject_masked, scale_at
 
 # %% ../../nbs/reference/029_edit.ipynb #e260165c
 EDITS = ("copy", "move", "draw", "paste boats", "paste leaves", "paste moss")

@@ -11,8 +11,9 @@ import ipywidgets as widgets
 from .canvas import Canvas, colour_name, data_url, from_data_url, uploaded
 from .requests import Controller, Shown, as_given, packed, sheet
 from .view import Explorer, check_box, slider
-from ..images import SinGANError, to_pixels, to_tensor
-from ..models import enlarge
+from ..files import SinGANError
+from ..images import to_pixels, to_tensor
+from ..pyramid import enlarge
 from ..paint import PAINT_SHARE, paint_to_image, palette, recolour
 from ..sampling import scale_at
 

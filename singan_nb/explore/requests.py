@@ -14,9 +14,11 @@ import torch
 from PIL import Image
 
 from ..animate import save_animation
-from ..images import (Picture, SinGANError, as_image, atomic_write, images_grid, load_image, printable,
-                              save_image)
-from ..models import SinGAN, as_path
+from ..files import SinGANError, atomic_write, printable
+from ..images import as_image, load_image, save_image
+from ..show import Picture, images_grid
+from ..files import as_path
+from ..models import SinGAN
 
 # %% ../../nbs/reference/020_requests.ipynb #623d93dc
 @dataclass

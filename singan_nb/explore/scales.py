@@ -10,7 +10,7 @@ import torch
 
 from .requests import Controller, Shown, as_given, packed, sheet, stacked
 from .view import Explorer, number, slider
-from ..images import SinGANError
+from ..files import SinGANError
 from ..models import SinGAN
 from ..sampling import in_tiles, sample_noises
 

@@ -13,7 +13,9 @@ from .view import Explorer, cancel_button, check_box, slider
 from ..images import resize
 from ..models import pretrained_models
 from ..superres import enlarge_by_passes, plan_enlargement, superres_config
-from ..training import Callback, Config, train
+from ..config import Config
+from ..progress import Callback
+from ..training import train
 
 # %% ../../nbs/reference/025_superres.ipynb #71702f06
 class Abort(Callback):

@@ -16,10 +16,15 @@ from PIL import Image
 
 from .requests import Controller, Shown, as_given, packed, sheet, stacked
 from .view import Explorer, number, slider
-from ..models import as_path, enlarge, seeded, white_noise
+from ..files import as_path
+from ..pyramid import enlarge
+from ..models import seeded, white_noise
 from ..pyramid import build_pyramid, schedule
 from ..sampling import sample
-from ..training import Callback, Config, read_config, read_log, scale_costs, train
+from ..config import Config
+from ..runs import read_config, read_log
+from ..progress import Callback, scale_costs
+from ..training import train
 
 # %% ../../nbs/reference/030_training.ipynb #282da74f
 def losses_picture(

@@ -12,7 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from .requests import Controller, program, save_shown, small
-from ..images import Picture, SinGANError, printable
+from ..files import SinGANError, printable
+from ..show import Picture
 
 try:
     import anywidget, ipywidgets as widgets

@@ -258,7 +258,7 @@ def test_training(page):
     print(f"\n{page.kind}: paused after {time.monotonic() - begin:.1f} s")
     folder = Path(re.search(r"in (\S+/run)", tool.text).group(1))
     assert (folder/"checkpoint.safetensors").exists()
-    from singan_nb.training import read_log
+    from singan_nb.runs import read_log
     rows = len(read_log(folder))
     tool.button("Resume").click(); tool.says("running: scale 0"); tool.says(" s left")
     tool.keep()
@@ -270,7 +270,7 @@ def test_training(page):
 def test_an_interrupt_of_the_kernel_loses_nothing(page):
     "The cell that is in the way is interrupted; the training beside it goes on, and can still be paused."
     if page.kind != "lab": pytest.skip("Voilà has no kernel menu")
-    from singan_nb.training import read_log
+    from singan_nb.runs import read_log
     tool = Tool(page, "training")
     tool.type("iterations", 20000)
     tool.button("Start").click(); tool.says("running: scale 0")

@@ -14,7 +14,7 @@ import torch
 from .devices import PRECISIONS, ConfigError, pick_device, pick_precision
 from .networks import CRITIC_BORDERS
 from .models import RECONSTRUCTIONS, SinGAN
-from .pyramid import Schedule, schedule
+from .pyramid import Schedule, receptive_field, schedule
 
 # %% ../nbs/reference/012_config.ipynb #daed2f17
 RANGES = {
@@ -96,7 +96,7 @@ class Config:
     def __post_init__(self):
         for name, value in vars(self).items(): object.__setattr__(self, name, own_number(value))
         _check_fields(self)
-        field = 2*self.layers + 1
+        field = receptive_field(self.layers)
         if self.min_size > self.max_size:
             raise ConfigError(f"min_size={self.min_size} is larger than max_size={self.max_size}; it must not be")
         if self.min_size < field:

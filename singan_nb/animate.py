@@ -22,8 +22,9 @@ from .show import Picture
 from .files import as_path
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
 from .devices import memory_for
-from .masks import check_number
-from .sampling import as_model, as_size, as_whole, check_finite, finest_width, pick_seed, scale_at
+from .files import check_number
+from .files import as_whole
+from .sampling import as_model, as_size, check_finite, finest_width, pick_seed, scale_at
 
 # %% ../nbs/applications/14_animate.ipynb #7194a552
 def walk(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from .files import SinGANError, atomic_write
+from .files import SinGANError, write_json
 from .zoo import bundled_images
 from .reading import found
 from .images import load_image, resize, save_image
@@ -135,7 +135,7 @@ def measure_all(out, results, names, configs, number, device, runs=None, report=
                 captions = ["photograph", "reconstruction"] + ["sample"]*(len(pictures) - 3) + ["start scale 1"]
                 save_image(images_grid(pictures, captions, 4, max(110, pictures[0].shape[-2])),
                            out.with_suffix("")/f"{_called(name, content)}_{preset}_{config.max_size}.jpg")
-            with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
+            write_json(out, results)
 
 # %% ../nbs/practice/27_bench.ipynb #765d3aba
 def reset_peak(device:torch.device):
@@ -238,7 +238,7 @@ def bench_all(out, results, names, configs, budget, device, report=print):
             if _held(results["rows"], key): continue
             report(f"{name}, preset {preset}, {config.max_size} px, seed {config.seed}")
             results["rows"].append(key | bench_row(name, preset, config, budget, device))
-            with atomic_write(out) as file: file.write_text(json.dumps(results, indent=1))
+            write_json(out, results)
 
 def markdown_table(
     head:list, # of str, the names of the columns

@@ -13,7 +13,8 @@ import torch
 from .files import SinGANError
 from .images import as_image, check_image
 from .models import SinGAN
-from .sampling import as_model, check_shares, inject_masked, scale_at
+from .files import check_shares
+from .sampling import as_model, inject_masked, scale_at
 
 # %% ../nbs/applications/11_edit.ipynb #2b24d797
 def region(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .files import SinGANError, megabytes, atomic_write, printable
+from .files import SinGANError, megabytes, printable, write_json
 from .formats import MOST, READ, supported
 from .files import as_path
 from .training import _RESERVED
@@ -131,7 +131,7 @@ def write_state(
     **state, # what is known
 ):
     "Note what is known of a picture, all of it or nothing."
-    with atomic_write(file) as partial: partial.write_text(json.dumps(state), encoding="utf-8")
+    write_json(file, state)
 
 def names_given(
     out, # Path, folder of the runs

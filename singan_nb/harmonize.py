@@ -14,8 +14,10 @@ import torch
 from .files import SinGANError
 from .images import as_image, resize
 from .models import SinGAN
-from .masks import as_mask, check_mask, check_number
-from .sampling import as_model, check_shares, inject_masked, scale_at
+from .files import check_number
+from .masks import as_mask, check_mask
+from .files import check_shares
+from .sampling import as_model, inject_masked, scale_at
 
 # %% ../nbs/applications/12_harmonize.ipynb #969bd490
 def bounds(

@@ -21,7 +21,7 @@ from .files import SinGANError
 from .images import check_image, resize, to_pixels
 from .files import as_path
 from .models import seeded
-from .sampling import as_whole
+from .files import as_whole
 
 # %% ../nbs/practice/20_measure.ipynb #3aeab184
 class MetricError(SinGANError):

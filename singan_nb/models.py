@@ -7,7 +7,7 @@ __all__ = ['RECONSTRUCTIONS', 'PRETRAINED', 'Scale', 'seeded', 'white_noise', 'S
            'pretrained_models', 'model_path', 'SinGAN', 'load_pretrained']
 
 # %% ../nbs/lessons/04_models.ipynb #e111231a
-import hashlib, json, operator, warnings
+import hashlib, json, warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .files import SinGANError
+from .files import SinGANError, as_whole
 from .images import resize
 from .files import as_path
 from .model_file import (FORMAT_VERSION, ModelError, check_contents, check_file, check_format,
@@ -72,18 +72,13 @@ class Scale(nn.Module):
         return enlarge(image, size) if self.reach is None else enlarge_official(image, size, self.reach)
 
 # %% ../nbs/lessons/04_models.ipynb #2d940b46
-def _plain(value):
-    "A whole number of any library as Python's own, a word as it is."
-    return value if isinstance(value, str) else int(operator.index(value))
-
 def seeded(
     seed:int, # of the user; NumPy's 1 is the same as Python's
     *purpose, # words and whole numbers that name the stream
     device="cpu", # where it draws
 ) -> torch.Generator:
     "A generator of random numbers for one purpose. Raises `SinGANError` if the seed is not a whole number."
-    try: name = tuple(map(_plain, (seed, *purpose)))
-    except TypeError: raise SinGANError(f"seed={seed!r} must be a whole number") from None
+    name = as_whole("seed", seed), *(part if isinstance(part, str) else as_whole("purpose", part) for part in purpose)
     digest = hashlib.blake2b(repr(name).encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "big") >> 1)
 

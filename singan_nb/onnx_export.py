@@ -17,7 +17,8 @@ import torch
 from .files import SinGANError, atomic_write
 from .files import as_path
 from .models import SinGAN
-from .sampling import as_model, as_size, as_whole
+from .files import as_whole
+from .sampling import as_model, as_size
 
 # %% ../nbs/practice/29_onnx.ipynb #199657bf
 def scramble(

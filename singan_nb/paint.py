@@ -17,8 +17,8 @@ from .images import as_image
 from .pyramid import enlarge
 from .networks import Critic, init_weights
 from .models import SinGAN, seeded
-from .sampling import (as_model, as_size, as_whole, check_injection, check_sampling, inject, pick_seed,
-                                scale_at)
+from .files import as_whole
+from .sampling import as_model, as_size, check_injection, check_sampling, inject, pick_seed, scale_at
 from .devices import own_modes
 
 # %% ../nbs/applications/10_paint.ipynb #a24a5cb2

@@ -6,7 +6,7 @@
 __all__ = ['RESERVED', 'LOG', 'run_folder', 'RunBusy', 'locked', 'read_config', 'read_log', 'Run', 'open_run']
 
 # %% ../nbs/reference/014_runs.ipynb #b1a5c9ac
-import csv, dataclasses, errno, hashlib, io, json, os, socket, warnings
+import csv, dataclasses, hashlib, io, json, os, socket, warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from .checkpoints import CHECKPOINTS, RunError, checked_state, newest_checkpoint, read_checkpoint
 from .config import Config, own_number
-from .files import ImageError, atomic_write
+from .files import ImageError, atomic_write, text_of
 from .images import load_image, save_image
 from .show import images_grid
 from .files import as_path
@@ -53,14 +53,9 @@ def _remove(file):
     except OSError: return False
     return True
 
-def _text(file):
-    "The text of a regular file; a pipe or a device may have no end."
-    if not file.is_file(): raise OSError(errno.EINVAL, "is not a file but a folder, a pipe or a device", str(file))
-    return file.read_text(encoding="utf-8")
-
 def _owner(folder):
     "Who noted itself as the owner of a run."
-    try: return _text(folder/".owner")
+    try: return text_of(folder/".owner")
     except (OSError, ValueError): return "another process"
 
 # %% ../nbs/reference/014_runs.ipynb #1c8de150
@@ -104,7 +99,7 @@ def read_config(
     folder = run_folder(folder)
     file, kept, config = folder/"config.json", _kept_config(folder), None
     if not file.exists(): return None
-    try: config = Config.of(json.loads(_text(file)))
+    try: config = Config.of(json.loads(text_of(file)))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         if kept is None: raise RunError(f"{file} is damaged ({error}); begin again in a new folder") from None
     if kept not in (None, config):
@@ -129,7 +124,7 @@ def read_log(
     file = run_folder(folder)/"log.csv"
     if not file.exists(): return []
     try:
-        rows = list(csv.reader(io.StringIO(_text(file))))[1:]
+        rows = list(csv.reader(io.StringIO(text_of(file))))[1:]
         return [(int(row[0]), int(row[1]), *map(float, row[2:])) for row in rows]
     except (ValueError, IndexError, csv.Error) as error:
         raise RunError(f"{file} is damaged ({error}); remove it to go on without the losses so far") from None

@@ -19,8 +19,9 @@ from .images import as_image, resize
 from .models import SinGAN, seeded, white_noise
 from .pyramid import check_size
 from .devices import memory_for
-from .masks import check_number
-from .sampling import as_model, as_whole, check_finite, in_tiles, pick_seed, sampling_memory
+from .files import check_number
+from .files import as_whole
+from .sampling import as_model, check_finite, in_tiles, pick_seed, sampling_memory
 from .devices import pick_device
 from .config import Config, as_config
 from .plans import PROCESS, plan_training

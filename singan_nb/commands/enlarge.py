@@ -6,7 +6,6 @@
 __all__ = ['compare_enlargements', 'superres_command', 'retarget_command']
 
 # %% ../../nbs/reference/034_enlarge.ipynb #enl00002
-import json
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -39,7 +38,7 @@ def compare_enlargements(
 
 def _superres_benchmark(folder, factor, config, out, device):
     "Enlarge all pictures of a folder; one line for each, and the means."
-    from singan_nb.files import atomic_write
+    from singan_nb.files import write_json
     from singan_nb.images import load_image, save_image
     from singan_nb.show import images_grid
     from singan_nb.gather import picture_files
@@ -50,7 +49,7 @@ def _superres_benchmark(folder, factor, config, out, device):
         alone = sum(other.stem == file.stem for other in files) == 1
         save_image(images_grid(pictures, ["small", "truth", "bicubic", "ours"]), out/f"{file.stem if alone else file.name}.png")
         every[file.name] = scores
-        with atomic_write(out/"scores.json") as target: target.write_text(json.dumps(every, indent=1))
+        write_json(out/"scores.json", every)
         show(f"{file.name}: " + "; ".join(f"{name} RMSE {s['rmse']:.2f} PSNR {s['psnr']:.2f} SSIM {s['ssim']:.3f} "
                                           f"sharpness {s['sharpness']:.1f}" for name, s in scores.items()
                                           if name != "truth"))

@@ -6,12 +6,11 @@ from importlib import import_module
 
 MOVED = {                                                        # old module: {new module: names}
     "images": {
-        "files": "printable _computer _megabytes",
+        "files": "printable",
         "zoo": "PHOTOGRAPHS Photograph bundled_images",
         "colours": "CORNERS CLEAR DEFINED",
-        "formats": "DEVELOP KINDS OTHERS PLUGINS MOST_UPLOADED RUN_LENGTHS open_picture _explained _supported",
+        "formats": "DEVELOP KINDS OTHERS PLUGINS MOST_UPLOADED RUN_LENGTHS open_picture",
         "tiff": "RAW TURNS",
-        "reading": "_found",
         "show": "Picture show_figure caption_font images_grid show_images",
     },
     "models": {"networks": "CRITIC_BORDERS Critic conv_block conv_stack init_weights", "model_file": "LARGEST checksum read_tensors"},
@@ -32,7 +31,9 @@ MOVED = {                                                        # old module: {
         "plans": "COPIES PROCESS Plan"},
     "sampling": {
         "devices": "free_memory",
-        "masks": "check_number load_mask membrane"},
+        "files": "check_number check_shares",
+        "masks": "load_mask membrane"},
+    "engine": {"networks": "LEAK", "passes": "NormAct NormActSlope"},
 }
 
 
@@ -42,6 +43,5 @@ def forward(module):
     if not places: return
     def find(name):
         if name not in places: raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-        home = import_module(f"singan_nb.{places[name]}")
-        return getattr(home, name if hasattr(home, name) else name.removeprefix("_"))           # some lost their underscore
+        return getattr(import_module(f"singan_nb.{places[name]}"), name)
     module.__getattr__ = find

@@ -22,11 +22,11 @@ from .losses import rmse
 from .metrics import evaluate, sifid
 from .files import as_path
 from .models import SinGAN
-from .pyramid import build_pyramid, schedule
+from .pyramid import build_pyramid
 from .sampling import sample, sample_batches
-from .devices import own_modes, pick_device, pick_precision, processor_name, using_threads
+from .devices import computing, pick_device, pick_precision, processor_name, using_threads
 from .config import as_config, scale_trainer
-from .training import _tf32, train
+from .training import train
 from .engine import FastTrainer
 
 # %% ../nbs/practice/27_bench.ipynb #dfc0c8de
@@ -164,14 +164,14 @@ def pace(
 ) -> dict: # milliseconds of an iteration by scale, seconds of the whole training, peak memory in MB
     "How fast a training goes, from a few iterations of each scale."
     device = pick_device(device); config = as_config(config, device)
-    sizes = schedule((image := load_image(photograph)).shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
+    sizes = config.schedule((image := load_image(photograph)).shape[-2:]).sizes
     reals = [real.to(device) for real in build_pyramid(image, sizes)]
     model, times = SinGAN(reals[-1]).to(device), []
     reset_peak(device)
-    with own_modes(device), _tf32(pick_precision(config.precision, device) == "tf32"):                   # as `train` has it
+    with computing(device, config.precision):                                                           # as `train` does
         for k, real in enumerate(reals):
             scale = scale_trainer(trainer, model, real, config)
-            warm = 2*config.gp_every + 3 if getattr(scale, "replay", None) else config.gp_every
+            warm = 2*config.gp_every + 3 if getattr(scale.arithmetic, "replay", None) else config.gp_every
             with using_threads(sizes[k], config.width_at(k)): times.append(_milliseconds(scale, iterations, warm))
             model.scales.append(scale.frozen())
     return dict(milliseconds=[round(t, 2) for t in times], expected=sum(times)/1e3*config.iters,

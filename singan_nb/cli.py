@@ -100,9 +100,9 @@ def _message(error, line):
         name = "" if error.filename is None else os.fsdecode(error.filename)
         return f"{name or 'writing'}: {error.strerror or error}; nothing half-written is left there"
     from singan_nb.files import SinGANError
-    from singan_nb.training import _is_out_of_memory
+    from singan_nb.devices import is_out_of_memory
     if isinstance(error, SinGANError): return _in_options(str(error))
-    if isinstance(error, (MemoryError, RuntimeError)) and _is_out_of_memory(error):
+    if isinstance(error, (MemoryError, RuntimeError)) and is_out_of_memory(error):
         return f"the memory does not suffice for {line}; ask for a smaller or for fewer pictures, or close other programs"
 
 def _stopped(stop, number):

@@ -16,7 +16,7 @@ from PIL import Image
 from .files import SinGANError, megabytes, printable, write_json
 from .formats import MOST, READ, supported
 from .files import as_path
-from .training import _RESERVED
+from .runs import RESERVED
 
 # %% ../nbs/reference/018_gather.ipynb #gth00005
 def picture_suffixes() -> list: # of str, like ".png"
@@ -73,7 +73,7 @@ def _safe(name):
     "A folder's name that every system takes, inside of the folder where it is used; the same name if it is one."
     text = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in name)
     text = re.sub(r"^[. ]+", "_", text).rstrip(" .")
-    if text.split(".")[0].strip().upper() in _RESERVED: text = f"_{text}"
+    if text.split(".")[0].strip().upper() in RESERVED: text = f"_{text}"
     if text == name and len(name.encode()) <= _LONGEST: return name
     return f"{text.encode()[:_LONGEST - 9].decode(errors='ignore')}-{_checksum(name)}"
 

@@ -8,6 +8,7 @@ __all__ = ['critic_step', 'generator_step', 'Bases', 'start_networks', 'start_sc
 # %% ../nbs/lessons/06_scale.ipynb #021923f2
 import torch
 
+from .devices import pick_precision
 from .losses import noise_amplitude, reconstruction_loss
 from .pyramid import enlarge
 from .networks import Critic, Generator, init_weights
@@ -172,11 +173,12 @@ class ScaleTrainer:
         reconstruction:str="image", # how the reconstruction is read, see `RECONSTRUCTIONS`
         critic_norm:bool=True, # batch normalization in the critic?
         critic_border:str="none", # what the critic sees around an image, see `CRITIC_BORDERS`
-        precision:str="fp32", # "fp32", or "bf16" for the convolutions
+        precision:str="fp32", # see `pick_precision`; bf16 concerns the convolutions
         seed:int=0,
         step=None, # how an iteration is computed; `ReadableStep()` by default
     ):
-        self.number, self.iteration, self.real, self.seed, self.precision = len(model.scales), 0, real, seed, precision
+        self.number, self.iteration, self.real, self.seed = len(model.scales), 0, real, seed
+        self.precision = pick_precision(precision, real.device)
         self.iters, self.critic_steps, self.generator_steps, self.lr = iters, critic_steps, generator_steps, lr
         self.gp_weight, self.gp_every, self.penalty, self.rec_weight = gp_weight, gp_every, penalty, rec_weight
         self.redraw, self.grey = z_star == "redraw" and self.number == 0, model.grey_noise and self.number == 0

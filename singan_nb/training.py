@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 # %% ../nbs/lessons/08_training.ipynb #1ce6db4b
-from . import __version__, devices, runs
+from . import __version__
 from .checkpoints import Diverged, checked_state, restore_trainer
 from .config import PRESETS, Config, as_config, scale_trainer
 from .devices import (OutOfMemory, circumstances, computing, is_out_of_memory, own_modes, pick_device, using_threads)
@@ -314,5 +314,3 @@ def _where(watch, run):
     at = f"stopped at scale {watch.scale} of 0 to {last}, iteration {watch.iteration} of {iters}"
     if run: return f"{at}; all of it is saved in {run.folder}, go on with resume=True"
     return f"{at}; without a run directory only the exception's .model is left of it"
-
-_is_out_of_memory, _tf32, _RESERVED = is_out_of_memory, devices._tf32, runs.RESERVED      # for modules that know them from here

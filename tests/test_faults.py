@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 
 import singan_nb.config
 import singan_nb.devices
+import singan_nb.files
 import singan_nb.images
 import singan_nb.runs
 import singan_nb.training
@@ -211,7 +212,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
     left = [subprocess.run([sys.executable, "-c", write, tmp_path/name, "kill"], capture_output=True, text=True).stdout.strip() for name in ("sample_000.png", "a [1]*.b.gif")]
     assert list(map(os.path.exists, left)) == [False, True]             # the second has removed what the first one left
     number = Path(left[0]).name.split(".")[-3]
-    others = [tmp_path/f".a.{singan_nb.images._computer()}.{os.getpid()}.0.partial", tmp_path/f".a.0a0a0a.{number}.0.partial", tmp_path/".a.partial", tmp_path/"a.partial"]
+    others = [tmp_path/f".a.{singan_nb.files._computer()}.{os.getpid()}.0.partial", tmp_path/f".a.0a0a0a.{number}.0.partial", tmp_path/".a.partial", tmp_path/"a.partial"]
     for file in others: file.touch()
     subprocess.run([sys.executable, "-c", write, tmp_path/"c.txt"], check=True)
     assert set(tmp_path.iterdir()) == {*others, tmp_path/"c.txt"}

@@ -10,7 +10,7 @@ from conftest import same_weights
 from singan_nb.all import (Bases, Callback, Config, FastStep, FastTrainer, ScaleTrainer, SinGAN, build_pyramid, evaluate, in_tiles, load_image,
                            sample, sample_noises, save_image, train)
 from singan_nb.bench import pace
-from singan_nb.training import _tf32
+from singan_nb.devices import _tf32
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

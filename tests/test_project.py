@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT/"scripts"))
 from module_chain import imported, rooms
 
 NOTEBOOKS = sorted(p for p in (ROOT/"nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-CHAIN = """files zoo colours formats tiff reading images show gan wgan pyramid networks model_file models losses scale passes engine devices config checkpoints runs progress plans training masks sampling paint edit harmonize superres animate retarget metrics bench explore.requests explore.view explore.canvas explore.scales explore.pyramid explore.superres explore.animation explore.critic explore.paint explore.edit explore.training official gather workers many onnx_export commands.options commands.train commands.draw commands.enlarge commands.measure commands.convert cli""".split()
+CHAIN = """files zoo colours formats tiff reading images show gan wgan pyramid networks model_file models losses devices scale passes engine config checkpoints runs progress plans training masks sampling paint edit harmonize superres animate retarget metrics bench explore.requests explore.view explore.canvas explore.scales explore.pyramid explore.superres explore.animation explore.critic explore.paint explore.edit explore.training official gather workers many onnx_export commands.options commands.train commands.draw commands.enlarge commands.measure commands.convert cli""".split()
 
 
 def cells(notebook, kind):

@@ -23,7 +23,6 @@ from singan_nb.all import (PHOTOGRAPHS, Callback, Config, ConfigError, DeviceErr
                            schedule, seeded, train, white_noise)
 from singan_nb.cli import run_command
 from singan_nb.devices import PRECISIONS, computing, pick_precision
-from singan_nb.engine import FastTrainer
 from singan_nb.scale import ScaleTrainer
 
 
@@ -321,13 +320,12 @@ def test_the_modes_of_a_program_change_nothing_and_are_left_as_they_were(dunes, 
 def test_a_plan_and_a_training_compute_alike(dunes, brief, precision, monkeypatch):
     "The same types, gradients, TF32 and threads in every step, whatever the program has set; they are offered to others as `computing`."
     seen = []
-    class Spy(FastTrainer):
-        def step(self): seen.append(state()); return super().step()
+    step = ScaleTrainer.step
     def state(): return [torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.backends.cudnn.allow_tf32, torch.get_num_threads()]
-    monkeypatch.setattr(singan_nb.plans, "FastTrainer", Spy); monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", precision == "fp32")
+    monkeypatch.setattr(ScaleTrainer, "step", lambda trainer: (seen.append(state()), step(trainer))[1]); monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", precision == "fp32")
     config, counts = replace(brief, precision=precision, iters=20), []
     with torch.no_grad(), Doubles(), torch.autocast("cpu", torch.bfloat16):
-        for work in (lambda: plan_training(dunes.shape[-2:], config, "cpu"), lambda: train(dunes, config, progress=False, device="cpu", trainer=Spy)): work(); counts.append(len(seen))
+        for work in (lambda: plan_training(dunes.shape[-2:], config, "cpu"), lambda: train(dunes, config, progress=False, device="cpu")): work(); counts.append(len(seen))
         with computing(torch.device("cpu"), precision, (18, 29), 4): seen.append(state())
     assert 0 < counts[0] < counts[1] and all(each == [torch.float32, True, False, precision == "tf32", 1] for each in seen)
 

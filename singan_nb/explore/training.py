@@ -19,7 +19,7 @@ from .view import Explorer, number, slider
 from ..files import as_path
 from ..pyramid import enlarge
 from ..models import seeded, white_noise
-from ..pyramid import build_pyramid, schedule
+from ..pyramid import build_pyramid
 from ..sampling import sample
 from ..config import Config
 from ..runs import read_config, read_log
@@ -118,7 +118,7 @@ class TrainingController(Controller, Callback):
     def standing(self, state):
         "What will be trained, or is to be resumed."
         config = self.config(state)
-        sizes = schedule(self.image.shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
+        sizes = config.schedule(self.image.shape[-2:]).sizes
         first, last = ("{}×{}".format(*size) for size in (sizes[0], sizes[-1]))
         says = (f"{self.phase}: {len(sizes)} scales from {first} to {last} pixels, {config.iters} iterations each, "
                 f"in {self.folder}")

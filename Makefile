@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN     = .venv/bin
 PIP     = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
 
-.PHONY: demo test test-browser app test-cluster test-hostile test-nightly test-attack test-matrix long-run bench gpu lint notebooks export readme lab versions hooks clean
+.PHONY: demo test test-browser app test-cluster test-hostile test-nightly test-attack test-mutants test-matrix long-run bench gpu lint notebooks export readme lab versions hooks clean
 
 demo: .venv/library  ## train on a bundled photograph (minutes on two CPU cores) and leave pictures
 	@echo "== training a SinGAN on the bundled photograph 'dunes'"
@@ -48,6 +48,9 @@ test-nightly: .venv/develop  ## ten thousand hostile images, and as many model f
 
 test-attack: .venv/develop  ## kills, flipped bits, bombs, hostile folders, locks, explorers (an hour); figures in results/attack.json
 	OMP_NUM_THREADS=1 $(BIN)/python tests/attack.py --out results/attack.json
+
+test-mutants: .venv/mutants  ## some changed lines of each module: does a test notice? (hours; goes on where it was stopped); results/mutants.json
+	$(BIN)/python scripts/mutants.py
 
 test-matrix: .venv/develop  ## Python 3.10 to 3.13, oldest and newest dependencies, each in a fresh environment (GB, an hour)
 	$(BIN)/python scripts/matrix.py
@@ -99,6 +102,11 @@ chromium:
 .venv/develop: .venv/library requirements/dev.txt
 	@echo "== installing development tools"
 	$(PIP) -r requirements/dev.txt
+	@touch $@
+
+.venv/mutants: .venv/develop requirements/mutants.txt
+	@echo "== installing Cosmic Ray"
+	$(PIP) -r requirements/mutants.txt
 	@touch $@
 
 docs: .venv/docs  ## the site in docs/, from the notebooks' stored outputs (about two minutes)

@@ -20,7 +20,7 @@ import torch
 from run_tests import run_file
 from singan_nb import __version__
 from singan_nb.all import (Config, FastTrainer, SinGANError, images_grid, load_image, machine_name, measure_all, open_results, pace,
-                           peak_memory, pick_device, pick_precision, reset_peak, resize, sample, save_image, schedule, train)
+                           peak_memory, pick_device, pick_precision, reset_peak, resize, sample, save_image, train)
 from singan_nb.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,7 +114,7 @@ def expected_seconds(rows, name, config) -> float: # None if the rows do not tel
     paced, short = rows
     each = paced["expected"]/paced["iters"]/short["scales"]                     # of an iteration, mean over the scales
     extra = max(0, short["seconds"]/short["scales"] - short["iters"]*each)
-    sizes = schedule(load_image(name).shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
+    sizes = config.schedule(load_image(name).shape[-2:]).sizes
     larger = sizes[-1][0]*sizes[-1][1]/(paced["height"]*paced["width"])
     return paced["started"] + len(sizes)*(extra + config.iters*each) + 2*short["measuring"]*larger
 

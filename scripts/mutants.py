@@ -20,8 +20,9 @@ from cosmic_ray.work_item import WorkerOutcome, WorkResult
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = {                                                       # tests that concern a module, the quickest first
-    "losses": "noise engine training", "wgan": "engine training", "scale": "engine noise training", "engine": "engine sampling training",
-    "sampling": "sampling entry applications", "animate": "animate entry", "metrics": "metrics evaluate", "config": "training",
+    "losses": "noise engine training", "wgan": "engine training", "scale": "scale engine noise training", "engine": "scale engine training",
+    "passes": "engine sampling training", "sampling": "sampling entry applications", "masks": "sampling applications", "animate": "animate entry",
+    "metrics": "metrics evaluate", "config": "training scale",
 }
 OPERATORS = {                                                    # one change of each kind; the others of Cosmic Ray are like them
     *(f"core/{name}" for name in ("AddNot", "NumberReplacer", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue",
@@ -59,10 +60,9 @@ def prepared(module, project, work, number, lines):
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(project, folder, ignore=shutil.ignore_patterns(".venv", ".git", "docs", "demo", "runs", "build", ".*_cache", "__pycache__", ".hypothesis"))
     tests = " ".join(f"tests/test_{name}.py" for name in SUITES[module].split())
-    file = "training" if module == "config" and not (folder/"singan_nb"/"config.py").exists() else module
     script = folder/"mutant.sh"
-    script.write_text(f"set -e\n{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}\n{sys.executable} {Path(__file__)} --lesson {file} --project {folder}\n")
-    config = {"module-path": f"singan_nb/{file}.py", "timeout": 900., "excluded-modules": [], "test-command": f"bash {script}", "distributor": {"name": "local"}}
+    script.write_text(f"set -e\n{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}\n{sys.executable} {Path(__file__)} --lesson {module} --project {folder}\n")
+    config = {"module-path": f"singan_nb/{module}.py", "timeout": 900., "excluded-modules": [], "test-command": f"bash {script}", "distributor": {"name": "local"}}
     (folder/"cosmic.toml").write_text(toml.dumps({"cosmic-ray": config}))
     cosmic_ray("init", folder/"cosmic.toml", session, folder=folder)
     with use_db(session) as base:

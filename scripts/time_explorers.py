@@ -7,14 +7,14 @@ import time
 
 import torch
 
-from singan_nb.all import Config, Generator, Scale, SinGAN, init_weights, load_image, resize, schedule, seeded
+from singan_nb.all import Config, Generator, Scale, SinGAN, init_weights, load_image, resize, seeded
 from singan_nb.explore import Explorer, ScalesController, slider
 
 
 def stand_in(longer_side):
     "A model of the paper's widths and sizes with random weights: as slow as a trained one."
     config, image = Config(max_size=longer_side), load_image("dunes")
-    sizes = schedule(image.shape[-2:], config.max_size, config.min_size, config.scale_factor).sizes
+    sizes = config.schedule(image.shape[-2:]).sizes
     model = SinGAN(resize(image, sizes[-1]).clamp(-1, 1))
     for k, size in enumerate(sizes): model.scales.append(Scale(init_weights(Generator(config.width_at(k)), seeded(0, k)), size, .05 if k else 1.))
     return model.eval().requires_grad_(False)

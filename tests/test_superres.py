@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import TINY
 
-from singan_nb.all import (Config, SinGAN, SinGANError, enlarge_by_passes, load_image, load_pretrained, plan_enlargement, plan_official, resize, rmse, save_image, schedule, sharpness, super_resolve,
+from singan_nb.all import (Config, SinGAN, SinGANError, enlarge_by_passes, load_image, load_pretrained, plan_enlargement, plan_official, resize, rmse, save_image, sharpness, super_resolve,
                            superres_config)
 from singan_nb.cli import run_command
 
@@ -18,7 +18,7 @@ QUICK = dict(TINY, iters=2, precision="fp32")
 def test_training_and_passes_have_one_ratio(size, factor):
     plan = plan_enlargement(size, factor)
     config = superres_config(size, plan)
-    made = schedule(size, config.max_size, config.min_size, config.scale_factor)
+    made = config.schedule(size)
     assert made.sizes[-1] == size and abs(made.factor*plan.ratio - 1) < .03 and config.rec_weight == 100
     assert plan.ratio**plan.passes == pytest.approx(factor) and plan == plan_enlargement(size[::-1], factor)
 

@@ -8,10 +8,12 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import toml
@@ -33,19 +35,21 @@ OPERATORS = {                                                    # one change of
 }
 
 
-def lesson_of(module, project):
-    "The notebook that exports a module."
-    head = (project/"singan_nb"/f"{module}.py").read_text(encoding="utf-8")
-    return (project/"singan_nb"/head.split("File to edit: ")[1].split(". \n")[0].split(".ipynb")[0]).with_suffix(".ipynb").resolve()
+def notebooks_of(path):
+    "The notebooks that a module's cells come from."
+    return list(dict.fromkeys((path.parent/name).resolve() for name in re.findall(r"^# %% (\S+\.ipynb) ", path.read_text(encoding="utf-8"), re.M)))
 
 
-def run_lesson(module, project):
-    "Run a lesson on the exported module instead of on its own definitions."
+def run_lessons(module, project):
+    "Run the notebooks of a module on what they have exported instead of on their own definitions."
     os.chdir(project)
-    names = dict(vars(__import__(f"singan_nb.{module}", fromlist=["*"])))
-    for cell in json.loads(lesson_of(module, project).read_text(encoding="utf-8"))["cells"]:
-        source = "".join(cell["source"])
-        if cell["cell_type"] == "code" and "#| export" not in source: exec(compile(source, cell["id"], "exec"), names)
+    for notebook in notebooks_of(project/"singan_nb"/f"{module}.py"):
+        names = {}
+        for path in sorted((project/"singan_nb").glob("*.py")):                  # a lesson may export to several modules
+            if notebook in notebooks_of(path): names |= vars(import_module(f"singan_nb.{path.stem}"))
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code" and "#| export" not in source: exec(compile(source, cell["id"], "exec"), names)
 
 
 def cosmic_ray(*arguments, folder):
@@ -96,7 +100,7 @@ def main():
     parser.add_argument("--lines", type=int, nargs=2, default=(1, 10**6), help="of the modules, from and to")
     parser.add_argument("--lesson", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.lesson: return run_lesson(given.lesson, given.project)
+    if given.lesson: return run_lessons(given.lesson, given.project)
     given.work.mkdir(parents=True, exist_ok=True)
     def run(module):
         folder, session = prepared(module, given.project.resolve(), given.work.resolve(), given.number, given.lines)

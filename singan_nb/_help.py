@@ -30,15 +30,25 @@ class CallableModule(ModuleType):
 def explain_module(module):
     "Explain everything public that a module defines. Docstrings of `cli` and of the commands stay: they are what the command line prints."
     if re.match(r"singan_nb\.(cli|commands)\b", module.__name__): return
-    notebook = re.search(r"File to edit: \S*?(nbs/\S+\.ipynb)", "".join(linecache.getlines(module.__file__)[:9]))
+    homes = notebooks(module)
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
         if getattr(thing, "__module__", None) != module.__name__: continue
         if inspect.isclass(thing): explain_class(thing)
         elif inspect.isfunction(inspect.unwrap(thing)): explain_function(thing)
         else: continue
-        if notebook: add(thing, f"Taught in {notebook[1]}.")
+        if name in homes: add(thing, f"{'Explained' if '/reference/' in homes[name] else 'Taught'} in {homes[name]}.")
     if callable(vars(module).get(module.__name__.rpartition(".")[2])): module.__class__ = CallableModule
+
+
+def notebooks(module) -> dict:
+    "The notebook of each function and class of a module, from the lines above its cells: several notebooks may export to one module."
+    found, notebook = {}, ""
+    for line in linecache.getlines(module.__file__):
+        cell, defined = re.match(r"# %% \S*?(nbs/\S+\.ipynb)", line), re.match(r"(?:def|class) (\w+)", line)
+        if cell: notebook = cell[1]
+        if defined and notebook: found[defined[1]] = notebook
+    return found
 
 
 def explain_class(cls):

@@ -270,3 +270,9 @@ def test_the_licence_expression_names_what_the_package_holds():
     assert "MIT License" in (ROOT/"singan_nb"/"inception"/"LICENSE.txt").read_text()
     assert {*expression.split(" AND ")} == {"Apache-2.0", "MIT"} | {{"LGPL-3.0": "LGPL-3.0-only"}.get(name, name) for name in photographs}
     for name in photographs: assert (ROOT/"singan_nb"/"photographs"/f"{name.split('.')[0]}.txt").exists()
+
+
+def test_help_names_the_notebook_of_each_cell():
+    "A lesson may export to a module that has a notebook of its own; what comes from the lesson is taught there."
+    from singan_nb import files, networks
+    assert networks.Generator.__doc__.endswith("Taught in nbs/lessons/04_models.ipynb.") and files.as_path.__doc__.endswith("Explained in nbs/reference/001_files.ipynb.")

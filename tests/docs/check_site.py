@@ -153,7 +153,7 @@ def test_search(site, page, how, query, target):
 
 def test_reference_has_parameters_types_and_source():
     "The source is linked where settings.ini says that it can be seen."
-    settings = ConfigParser(delimiters=["="]); settings.read(DOCS.parent/"settings.ini", encoding="utf-8")
+    settings = ConfigParser(delimiters=["="]); settings.read(ROOT/"settings.ini", encoding="utf-8")
     text = (DOCS/"api"/"sampling.html").read_text(encoding="utf-8")
     assert ("/blob/main/singan_nb/sampling.py#L" in text) == bool(settings["DEFAULT"]["git_url"])
     assert "coarser scales give their reconstruction" in text      # the comment beside a parameter

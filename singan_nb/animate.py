@@ -16,14 +16,11 @@ import torch
 import torch.nn.functional as F
 from PIL import GifImagePlugin, Image
 
-from .files import SinGANError, atomic_write
+from .files import SinGANError, atomic_write, as_path, check_number, as_whole
 from .images import SIDES, as_image, check_image, resize, to_pixels
 from .show import Picture
-from .files import as_path
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
 from .devices import memory_for
-from .files import check_number
-from .files import as_whole
 from .sampling import as_model, as_size, check_finite, finest_width, pick_seed, scale_at
 
 # %% ../nbs/applications/14_animate.ipynb #7194a552

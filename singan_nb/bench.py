@@ -13,14 +13,13 @@ from pathlib import Path
 
 import torch
 
-from .files import SinGANError, write_json
+from .files import SinGANError, write_json, as_path
 from .zoo import bundled_images
 from .reading import found
 from .images import load_image, resize, save_image
 from .show import images_grid
 from .losses import rmse
 from .metrics import evaluate, sifid
-from .files import as_path
 from .models import SinGAN
 from .pyramid import build_pyramid
 from .sampling import sample, sample_batches

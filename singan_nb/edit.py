@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 
-from .files import SinGANError
+from .files import SinGANError, check_shares
 from .images import as_image, check_image
 from .models import SinGAN
-from .files import check_shares
 from .sampling import as_model, inject_masked, scale_at
 
 # %% ../nbs/applications/11_edit.ipynb #2b24d797

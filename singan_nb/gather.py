@@ -13,9 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from .files import SinGANError, megabytes, printable, write_json
+from .files import SinGANError, megabytes, printable, write_json, as_path
 from .formats import MOST, READ, supported
-from .files import as_path
 from .runs import RESERVED
 
 # %% ../nbs/reference/018_gather.ipynb #gth00005

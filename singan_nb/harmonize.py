@@ -11,12 +11,10 @@ from pathlib import Path
 
 import torch
 
-from .files import SinGANError
+from .files import SinGANError, check_number, check_shares
 from .images import as_image, resize
 from .models import SinGAN
-from .files import check_number
 from .masks import as_mask, check_mask
-from .files import check_shares
 from .sampling import as_model, inject_masked, scale_at
 
 # %% ../nbs/applications/12_harmonize.ipynb #969bd490

@@ -13,8 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .gather import FIELDS, file_checksum, names_given, picture_files, read_state, row_of, run_names, state_file
-from .files import SinGANError, atomic_write, printable
-from .files import as_path
+from .files import SinGANError, atomic_write, printable, as_path
 from .models import SinGAN
 from .config import Config, as_config
 from .runs import read_config

@@ -17,11 +17,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from .files import SinGANError
+from .files import SinGANError, as_path, as_whole
 from .images import check_image, resize, to_pixels
-from .files import as_path
 from .models import seeded
-from .files import as_whole
 
 # %% ../nbs/practice/20_measure.ipynb #3aeab184
 class MetricError(SinGANError):

@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .files import SinGANError, as_whole
+from .files import SinGANError, as_whole, as_path
 from .images import resize
-from .files import as_path
 from .model_file import (FORMAT_VERSION, ModelError, check_contents, check_file, check_format,
                                   contents, write_tensors)
 from .networks import Generator

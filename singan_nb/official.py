@@ -13,9 +13,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from .files import ImageError, SinGANError
+from .files import ImageError, SinGANError, as_path
 from .images import check_image
-from .files import as_path
 from .networks import Generator
 from .model_file import ModelError
 from .models import Scale, SinGAN

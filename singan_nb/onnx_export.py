@@ -14,10 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .files import SinGANError, atomic_write
-from .files import as_path
+from .files import SinGANError, atomic_write, as_path, as_whole
 from .models import SinGAN
-from .files import as_whole
 from .sampling import as_model, as_size
 
 # %% ../nbs/practice/29_onnx.ipynb #199657bf

@@ -12,12 +12,11 @@ import torch
 from scipy.cluster.vq import kmeans2
 
 from .engine import FastTrainer
-from .files import SinGANError
+from .files import SinGANError, as_whole
 from .images import as_image
 from .pyramid import enlarge
 from .networks import Critic, init_weights
 from .models import SinGAN, seeded
-from .files import as_whole
 from .sampling import as_model, as_size, check_injection, check_sampling, inject, pick_seed, scale_at
 from .devices import own_modes
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .engine import window_size
-from .files import SinGANError
-from .files import as_path
+from .files import SinGANError, as_path
 
 # %% ../nbs/reference/015_progress.ipynb #c19f2981
 class Callback:

@@ -15,10 +15,9 @@ from filelock import FileLock, Timeout
 
 from .checkpoints import CHECKPOINTS, RunError, checked_state, newest_checkpoint, read_checkpoint
 from .config import Config, own_number
-from .files import ImageError, atomic_write, text_of
+from .files import ImageError, atomic_write, text_of, as_path
 from .images import load_image, save_image
 from .show import images_grid
-from .files import as_path
 from .model_file import ModelError, write_tensors
 from .models import SinGAN
 

@@ -19,10 +19,9 @@ from .passes import Frozen
 from .files import SinGANError, as_whole
 from .images import as_image, check_image, resize
 from .masks import BLENDS, as_mask, blended, check_mask, soft_mask
-from .pyramid import enlarge
+from .pyramid import enlarge, check_size
 from .model_file import ModelError
 from .models import SinGAN, seeded
-from .pyramid import check_size
 
 # %% ../nbs/lessons/09_sampling.ipynb #9a51a002
 def as_model(

@@ -14,15 +14,12 @@ from typing import NamedTuple
 
 import torch
 
-from .files import SinGANError
+from .files import SinGANError, check_number, as_whole
 from .images import as_image, resize
 from .models import SinGAN, seeded, white_noise
 from .pyramid import check_size
-from .devices import memory_for
-from .files import check_number
-from .files import as_whole
+from .devices import memory_for, pick_device
 from .sampling import as_model, check_finite, in_tiles, pick_seed, sampling_memory
-from .devices import pick_device
 from .config import Config, as_config
 from .plans import PROCESS, plan_training
 from .training import train

@@ -22,9 +22,8 @@ from conftest import TINY, same_weights
 from PIL import Image
 
 from singan_nb.animate import BORDERS
-from singan_nb.commands.options import app
+from singan_nb.commands.options import app, GROUPS, quietness
 from singan_nb.cli import run_command
-from singan_nb.commands.options import GROUPS, quietness
 from singan_nb.commands.train import build_config, shell_line
 from singan_nb.files import SinGANError
 from singan_nb.zoo import bundled_images

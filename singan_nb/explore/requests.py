@@ -14,10 +14,9 @@ import torch
 from PIL import Image
 
 from ..animate import save_animation
-from ..files import SinGANError, atomic_write, printable
+from ..files import SinGANError, atomic_write, printable, as_path
 from ..images import as_image, load_image, save_image
 from ..show import Picture, images_grid
-from ..files import as_path
 from ..models import SinGAN
 
 # %% ../../nbs/reference/020_requests.ipynb #623d93dc

@@ -17,9 +17,8 @@ from PIL import Image
 from .requests import Controller, Shown, as_given, packed, sheet, stacked
 from .view import Explorer, number, slider
 from ..files import as_path
-from ..pyramid import enlarge
+from ..pyramid import enlarge, build_pyramid
 from ..models import seeded, white_noise
-from ..pyramid import build_pyramid
 from ..sampling import sample
 from ..config import Config
 from ..runs import read_config, read_log

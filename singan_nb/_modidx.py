@@ -60,6 +60,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/singan_nb', 'doc_host': ''
                                                                            'singan_nb/checkpoints.py'),
                                        'singan_nb.checkpoints.checked_state': ( 'reference/checkpoints.html#checked_state',
                                                                                 'singan_nb/checkpoints.py'),
+                                       'singan_nb.checkpoints.network_tensors': ( 'reference/checkpoints.html#network_tensors',
+                                                                                  'singan_nb/checkpoints.py'),
                                        'singan_nb.checkpoints.newest_checkpoint': ( 'reference/checkpoints.html#newest_checkpoint',
                                                                                     'singan_nb/checkpoints.py'),
                                        'singan_nb.checkpoints.read_checkpoint': ( 'reference/checkpoints.html#read_checkpoint',

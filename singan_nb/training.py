@@ -16,7 +16,7 @@ import torch
 
 # %% ../nbs/lessons/08_training.ipynb #1ce6db4b
 from . import __version__
-from .checkpoints import Diverged, checked_state, restore_trainer
+from .checkpoints import Diverged, checked_state, network_tensors, restore_trainer
 from .config import PRESETS, Config, as_config, scale_trainer
 from .devices import (OutOfMemory, circumstances, computing, is_out_of_memory, own_modes, pick_device, using_threads)
 from .engine import FastTrainer
@@ -226,9 +226,7 @@ def _previous(run, checkpoint, model, config):
     width, tensors = config.width_at(checkpoint[0]), checkpoint[2]
     networks = Generator(width, config.layers), Critic(width, config.layers, config.critic_norm, config.critic_border)
     with run.reading("checkpoint.safetensors"):
-        for name, network in zip("gd", networks):
-            own = {key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
-            network.load_state_dict(own)
+        for name, network in zip("gd", networks): network.load_state_dict(network_tensors(tensors, name))
     return networks
 
 # %% ../nbs/lessons/08_training.ipynb #372d86ee

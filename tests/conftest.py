@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from singan_nb.all import Config, load_image, train
+from singan_nb.all import Config, Generator, Scale, SinGAN, init_weights, load_image, seeded, train, white_noise
 
 TINY = dict(max_size=48, min_size=18, width=8, iters=6)
 
@@ -44,6 +44,16 @@ def same_weights(a, b):
     "Are two models equal bit for bit?"
     a, b = a.state_dict(), b.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def untrained(real, scales=1, width=8):
+    "A model of untrained frozen scales under a photograph."
+    model = SinGAN(real)
+    for k in range(scales):
+        size = (25 + 5*k, 40 + 8*k)
+        z = white_noise(size, generator=seeded(k)) if k == 0 else None
+        model.scales.append(Scale(init_weights(Generator(width), seeded(k, "w")), size, 1. if k == 0 else .1, z))
+    return model.eval().requires_grad_(False)
 
 
 def alive(process):

@@ -7,24 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import untrained
 from test_gpu import FP32, TF32, gradient_error, gradients
 
-from singan_nb.all import (Callback, Config, Critic, FastStep, FastTrainer, Frozen, Generator, ReadableStep, Scale, ScaleTrainer, SinGAN,
+from singan_nb.all import (Callback, Config, Critic, FastStep, FastTrainer, Frozen, ReadableStep, ScaleTrainer, SinGAN,
                            SinGANError, init_weights, load_image, seeded, train, white_noise)
 from singan_nb import passes
 from singan_nb.passes import NormActSlope, cast_weights, score_slope
 from singan_nb.engine import Replay, side_by_side, window_corner, window_size
 from singan_nb.pyramid import build_pyramid
-
-
-def below(real, scales=1):
-    "A model of untrained frozen scales under a photograph."
-    model = SinGAN(real)
-    for k in range(scales):
-        size = (25 + 5*k, 40 + 8*k)
-        z = white_noise(size, generator=seeded(k)) if k == 0 else None
-        model.scales.append(Scale(init_weights(Generator(8), seeded(k, "w")), size, 1. if k == 0 else .1, z))
-    return model.eval().requires_grad_(False)
 
 
 def trainer(cls, size, model=None, **options):
@@ -34,7 +25,7 @@ def trainer(cls, size, model=None, **options):
 
 def both_trained(size, scales, steps=4, **options):
     real = build_pyramid(load_image("dunes"), [size])[0]
-    pair = [trainer(cls, size, below(real, scales) if scales else None, **options) for cls in (ScaleTrainer, FastTrainer)]
+    pair = [trainer(cls, size, untrained(real, scales) if scales else None, **options) for cls in (ScaleTrainer, FastTrainer)]
     losses = [torch.stack([each.step() for _ in range(steps)]) for each in pair]
     return pair, losses
 
@@ -67,7 +58,7 @@ def test_a_window_sees_what_the_whole_scale_sees():
     "With the same noise and the same weights, the generated window is a part of the generated image."
     size, corner = (60, 80), (9, 31)
     real = build_pyramid(load_image("dunes"), [size])[0]
-    whole, part = (trainer(FastTrainer, size, below(real), crop=crop) for crop in (1000, 32))
+    whole, part = (trainer(FastTrainer, size, untrained(real), crop=crop) for crop in (1000, 32))
     step, windows = whole.arithmetic, part.arithmetic.windows
     assert windows.window == (32, 32) and part.arithmetic.reuse == 4
     windows.move_to(corner)
@@ -94,7 +85,7 @@ def test_windows_cover_the_image_and_stay_inside():
 def test_work_of_an_iteration_does_not_grow_with_the_image():
     "Twice the side: the trained window is the same, and a base serves four times as many steps."
     real = build_pyramid(load_image("dunes"), [(160, 256)])[0]
-    small, large = (trainer(FastTrainer, size, below(real), crop=64) for size in ((80, 128), (160, 256)))
+    small, large = (trainer(FastTrainer, size, untrained(real), crop=64) for size in ((80, 128), (160, 256)))
     small, large = small.arithmetic, large.arithmetic
     assert small.windows.window == large.windows.window and large.reuse >= 4*small.reuse
     assert all(view.shape == other.shape for view, other in zip(small.windows.view, large.windows.view))
@@ -122,7 +113,7 @@ def test_the_readable_trainer_can_be_asked_for(dunes):
 
 
 def test_folded_scales_leave_the_model_as_it_was():
-    model = below(build_pyramid(load_image("dunes"), [(35, 56)])[0], 2)
+    model = untrained(build_pyramid(load_image("dunes"), [(35, 56)])[0], 2)
     before = {name: (value.clone(), value.dtype, value.stride()) for name, value in model.state_dict().items()}
     noises = model.draw_noises(seeded(0), n=2)
     assert torch.allclose(model(noises), model(noises, run=Frozen()), atol=1e-5)
@@ -148,7 +139,7 @@ def test_an_unknown_border_is_refused():
 def test_a_scale_trained_on_windows_is_normalized_by_whole_images():
     "The first normalization's running mean is the mean over whole images, not over the last windows."
     real = build_pyramid(load_image("dunes"), [(60, 80)])[0]
-    windowed = trainer(FastTrainer, (60, 80), below(real), crop=32)
+    windowed = trainer(FastTrainer, (60, 80), untrained(real), crop=32)
     for _ in range(3): windowed.step()
     conv, norm = windowed.scale.generator.net[0][:2]
     recent, scale = norm.running_mean.clone(), windowed.frozen()
@@ -171,7 +162,7 @@ def test_a_repetition_gives_the_same_bits_with_one_thread_and_with_two():
     "The parts of a step run side by side, and their gradients are added in one order, whichever ends first."
     def trained(threads):
         torch.set_num_threads(threads)
-        one = trainer(FastTrainer, (60, 80), below(build_pyramid(load_image("dunes"), [(60, 80)])[0]), crop=32,
+        one = trainer(FastTrainer, (60, 80), untrained(build_pyramid(load_image("dunes"), [(60, 80)])[0]), crop=32,
                       critic_steps=2, generator_steps=2, gp_every=3, critic_border="zero")
         losses = torch.stack([one.step() for _ in range(5)])
         return [losses, *(p.detach().clone() for n in (one.scale.generator, one.critic) for p in n.parameters())]

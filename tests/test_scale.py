@@ -1,9 +1,10 @@
 """One scale in training: what its loop promises, in numbers that a changed line would change."""
 import pytest
 import torch
+from conftest import untrained
 from torch import nn
 
-from singan_nb.all import Config, Critic, Generator, Scale, SinGAN, build_pyramid, enlarge, init_weights, load_image, white_noise
+from singan_nb.all import Config, Critic, Generator, SinGAN, build_pyramid, enlarge, load_image
 from singan_nb.engine import FastStep, FastTrainer
 from singan_nb.models import seeded
 from singan_nb.scale import Bases, ReadableStep, ScaleTrainer, start_networks, start_scale
@@ -12,13 +13,7 @@ from singan_nb.config import scale_trainer
 REAL = build_pyramid(load_image("dunes"), [(60, 80)])[0]
 
 
-def below(scales):
-    "A model of untrained frozen scales."
-    model = SinGAN(REAL)
-    for k in range(scales):
-        z = white_noise((25 + 5*k, 40 + 8*k), generator=seeded(k)) if k == 0 else None
-        model.scales.append(Scale(init_weights(Generator(4), seeded(k, "w")), (25 + 5*k, 40 + 8*k), 1. if k == 0 else .1, z))
-    return model.eval().requires_grad_(False)
+def below(scales): return untrained(REAL, scales, width=4)
 
 
 class Noting(ReadableStep):

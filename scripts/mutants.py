@@ -57,7 +57,7 @@ def cosmic_ray(*arguments, folder):
     subprocess.run([Path(sys.executable).parent/"cosmic-ray", *map(str, arguments)], cwd=folder, env=environment, check=True)
 
 
-def prepared(module, project, work, number, lines):
+def prepared(module, project, work, number):
     "A copy of the project with a session of Cosmic Ray, in which all mutants but `number` are skipped."
     folder, session = work/module, work/f"{module}.sqlite"
     if session.exists(): return folder, session
@@ -70,9 +70,8 @@ def prepared(module, project, work, number, lines):
     (folder/"cosmic.toml").write_text(toml.dumps({"cosmic-ray": config}))
     cosmic_ray("init", folder/"cosmic.toml", session, folder=folder)
     with use_db(session) as base:
-        def counts(mutation): return mutation.operator_name in OPERATORS and lines[0] <= mutation.start_pos[0] <= lines[1]
         items = sorted(base.work_items, key=lambda item: (item.mutations[0].start_pos, item.mutations[0].operator_name, item.mutations[0].occurrence))
-        possible = [item for item in items if counts(item.mutations[0])]
+        possible = [item for item in items if item.mutations[0].operator_name in OPERATORS]
         chosen = {item.job_id for item in random.Random(module).sample(possible, min(number, len(possible)))}
         base.set_multiple_results([item.job_id for item in items if item.job_id not in chosen], WorkResult(WorkerOutcome.SKIPPED, output=f"{len(possible)} possible"))
     return folder, session
@@ -97,13 +96,12 @@ def main():
     parser.add_argument("--work", type=Path, default=ROOT/"build"/"mutants", help="copies and sessions; a second run goes on with them")
     parser.add_argument("--out", type=Path, default=ROOT/"results"/"mutants.json")
     parser.add_argument("--project", type=Path, default=ROOT, help=argparse.SUPPRESS)
-    parser.add_argument("--lines", type=int, nargs=2, default=(1, 10**6), help="of the modules, from and to")
     parser.add_argument("--lesson", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.lesson: return run_lessons(given.lesson, given.project)
     given.work.mkdir(parents=True, exist_ok=True)
     def run(module):
-        folder, session = prepared(module, given.project.resolve(), given.work.resolve(), given.number, given.lines)
+        folder, session = prepared(module, given.project.resolve(), given.work.resolve(), given.number)
         cosmic_ray("exec", folder/"cosmic.toml", session, folder=folder)
         found = outcome(session)
         print(f"{module}: {found['killed']} of {found['tried']} killed, {found['possible']} possible", flush=True)

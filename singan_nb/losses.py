@@ -17,7 +17,7 @@ def reconstruction_loss(
     real:torch.Tensor, # (1, 3, H, W), the photograph
 ) -> torch.Tensor: # scalar
     "Mean squared error (paper, equation 5, with a mean for the sum, as the official code has it)."
-    return F.mse_loss(reconstruction.float(), real)
+    return F.mse_loss(reconstruction.to(real.dtype), real)
 
 def rmse(
     a:torch.Tensor, # image

@@ -157,7 +157,7 @@ def in_full(step, name, config) -> dict:
     file = step.out/f"quality_{device.type}.json"
     results = open_results(file, machine_name(device))
     reset_peak(device)
-    measure_all(file, results, [name], {("paper", config.seed): config}, 4 if step.rehearse else 50, step.device, step.out/"runs")
+    measure_all(file, results, [name], configs={("paper", config.seed): config}, number=4 if step.rehearse else 50, device=step.device, runs=step.out/"runs")
     row = next(row for row in results["rows"] if row["photograph"] == name)
     found = {f"{score}_{k}": start[score] if score == "diversity" else start[score]["mean"]
              for k, start in enumerate(row["starts"]) for score in ("sifid", "swd", "diversity")}

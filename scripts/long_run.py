@@ -41,7 +41,7 @@ def one_round(image, seed, folder):
     mask = torch.zeros(1, 1, *model.sizes[-1]); mask[..., 8:20, 8:24] = 1
     sifid(model.image, sample(model, 4, seed=seed))
     sample(model, 1, size=(60, 200), seed=seed)
-    paint_to_image(model, model.image.round(), scale=1); edit(model, model.image, mask, scale=1); harmonize(model, model.image, mask, scale=1)
+    paint_to_image(model, model.image.round(), start_scale=1); edit(model, model.image, mask, start_scale=1); harmonize(model, model.image, mask, start_scale=1)
     for _ in animate(model, start_scale=1, frames=4): pass
     super_resolve(image[..., :40, :40], 2, Config.preset("fast", iters=5, seed=seed), progress=False)
     save_image(model.reconstruct(), folder/"picture.png"); load_image(folder/"picture.png")

@@ -35,7 +35,7 @@ def singan(line:str):
 def figure(name:str, images:list, captions:list, alt:str, how:str, columns:int=None, height:int=HEIGHT) -> str:
     "Write a picture; returns the Markdown that shows it, with the command under it."
     path = PICTURES/f"{name}.webp"
-    images_grid(images, captions, columns, height).save(path, "WEBP", quality=86, method=6)
+    images_grid(images, captions, columns, height=height).save(path, "WEBP", quality=86, method=6)
     return f"![{alt}](images/gallery/{path.name})\n\n{how}\n"
 
 
@@ -49,7 +49,7 @@ def front_page():
     model = load_pretrained(FLAGSHIP)
     first, second, third = sample(model, 3, seed=1, start_scale=1).split(1)
     images_grid([first, model.image, second, third], columns=2, height=HEIGHT).save(NBS/"images"/"hero.webp", quality=92, method=6)
-    frames = [images_grid([model.image, frame], ["the photograph", "its model, walking through noise"], 2, HEIGHT)
+    frames = [images_grid([model.image, frame], ["the photograph", "its model, walking through noise"], 2, height=HEIGHT)
               for frame in animate(model, frames=24, seed=1, loop=True)]
     palette = frames[0].quantize(128)
     films = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]

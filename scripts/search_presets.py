@@ -65,7 +65,7 @@ def work(given, job):
     row = dict(photograph=photograph, variant=variant, seed=seed, max_size=given.max_size,
                seconds=sum(model.record["seconds"]), cpu_seconds=time.process_time() - worked) | row
     captions = ["photograph", "reconstruction"] + [f"{variant}, seed {seed}"]*4
-    save_image(images_grid(pictures, captions, 3, 250), given.out.with_suffix("")/f"{folder.name}.jpg")
+    save_image(images_grid(pictures, captions, 3, height=250), given.out.with_suffix("")/f"{folder.name}.jpg")
     with FileLock(f"{given.out}.lock"):
         table = read(given)
         table["rows"].append(row)

@@ -51,8 +51,8 @@ class _Package(ModuleType):
     def __setattr__(self, name, value):
         if isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}" and not name.startswith("_"):
             from singan_nb._help import explain_module
-            from singan_nb._moved import forward
-            explain_module(value); forward(value)
+            from singan_nb._moved import keep_old_names
+            explain_module(value); keep_old_names(value)
             if hasattr(value, "__path__"):                                    # a package, whose own import has brought modules
                 value.__class__ = _Package
                 for inner, module in [*vars(value).items()]: setattr(value, inner, module)

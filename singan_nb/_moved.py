@@ -1,7 +1,9 @@
-"""Names that moved to another module when the modules were divided: the old place still gives them, so that older scripts run.
+"""Old names that still work, so that older scripts run: of functions that moved when the modules were divided, and of arguments.
 
-`from singan_nb.images import show_images` finds the function in `show`. New code takes a name from where it lives now.
+`from singan_nb.images import show_images` finds the function in `show`, and `sample(model, generator=...)` is `sample(model, rng=...)`.
+New code takes a name from where it lives now, and calls an argument as the signature does.
 """
+from functools import wraps
 from importlib import import_module
 
 MOVED = {                                                        # old module: {new module: names}
@@ -35,6 +37,37 @@ MOVED = {                                                        # old module: {
         "masks": "load_mask membrane"},
     "engine": {"networks": "LEAK", "passes": "NormAct NormActSlope"},
 }
+
+RENAMED = {                                                      # old argument: (new one, the functions that have it, by module)
+    "generator": ("rng", {
+        "animate": "animate", "edit": "edit", "engine": "window_corner", "gan": "ring", "harmonize": "harmonize", "losses": "tune_noise",
+        "models": "white_noise SinGAN.draw_noises", "networks": "init_weights", "paint": "paint_to_image", "retarget": "retarget",
+        "sampling": "pick_seed sample sample_batches inject inject_everywhere inject_masked", "scale": "critic_step",
+        "superres": "enlarge_by_passes super_resolve", "wgan": "gradient_penalty"}),
+    "scale": ("start_scale", {"edit": "edit", "harmonize": "harmonize", "paint": "paint_to_image", "sampling": "check_injection inject inject_masked"}),
+    "every": ("all_scales", {"models": "SinGAN.forward SinGAN.reconstruct", "sampling": "sample sample_batches"}),
+}
+
+
+def keep_old_names(module):
+    "Give a module what has moved from it, and its functions the old names of their arguments."
+    forward(module)
+    for old, (new, places) in RENAMED.items():
+        for path in places.get(module.__name__.removeprefix("singan_nb."), "").split():
+            *owner, name = path.split(".")
+            home = getattr(module, owner[0]) if owner else module
+            setattr(home, name, with_old_argument(getattr(home, name), old, new))
+
+
+def with_old_argument(function, old, new):
+    "The same function, which takes a keyword argument by its old name too."
+    @wraps(function)
+    def call(*args, **given):
+        if old in given:
+            if new in given: raise TypeError(f"{function.__name__}() got {new} twice: {old} is its former name")
+            given[new] = given.pop(old)
+        return function(*args, **given)
+    return call
 
 
 def forward(module):

@@ -28,14 +28,15 @@ def walk(
     size:tuple, # (H, W) of the noise
     alpha:float=.05, # pull back to the start, from 0 to 1
     beta:float=.97, # share of the last step that is kept, from 0 to below 1
-    draw:torch.Generator|None=None, # where the fresh noise is drawn from; its device is the result's
+    *,
+    rng:torch.Generator|None=None, # where the fresh noise is drawn from; its device is the result's
     grey:bool=False, # one channel, repeated over red, green and blue
 ): # yields (1, 3, H, W) for ever, the first is zero
     "Deviations from the reconstruction noise, frame by frame (paper, supplement)."
-    position = step = torch.zeros(1, 3, *size, dtype=torch.float32, device=draw.device if draw is not None else "cpu")
+    position = step = torch.zeros(1, 3, *size, dtype=torch.float32, device=rng.device if rng is not None else "cpu")
     while True:
         yield position
-        fresh = white_noise(size, 1, grey, draw)
+        fresh = white_noise(size, 1, grey, rng=rng)
         moved = (1 - alpha)*(position + beta*step + (1 - beta)*fresh)
         position, step = moved, moved - position
 
@@ -69,7 +70,7 @@ def _memory_for_a_frame(model, size):
 # %% ../nbs/applications/14_animate.ipynb #f856cf33
 BORDERS = ("zero", "noise")
 
-def check_animation(model, start_scale, alpha, beta, frames, border, size):
+def check_animation(model, start_scale, alpha, *, beta, frames, border, size):
     "Raise `SinGANError` if there cannot be such an animation, `OutOfMemory` if a frame does not fit into memory."
     model.check_scale(as_whole("start_scale", start_scale)); as_whole("frames", frames)
     with _memory_for_a_frame(model, model.sizes_for(as_size(size))[-1]): pass
@@ -97,18 +98,19 @@ def animate(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     start_scale:int|None=None, # coarser scales stand still; by default the one at ANIMATE_SHARE
     alpha:float=.05, # pull back to the reconstruction, from 0 to 1; the official code's is .1
+    *,
     beta:float=.97, # inertia, from 0 to below 1; the official code's are .8 to .95
     frames:int=60, # how many
     seed:int|None=None, # 0 by default
     loop:bool=False, # end where it begins?
     border:str="zero", # what lies around the noise: "zero", as in training, or "noise"
     size:tuple|None=None, # (H, W) in pixels; the photograph's by default
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ): # yields (1, 3, H, W) in [-1, 1], the first is the reconstruction
     "Frames of a walk from the reconstruction, one at a time. Raises `SinGANError` for what cannot be."
-    model, seed = as_model(model), pick_seed(seed, generator)
+    model, seed = as_model(model), pick_seed(seed, rng)
     start_scale = scale_at(model, ANIMATE_SHARE, first=0) if start_scale is None else start_scale
-    check_animation(model, start_scale, alpha, beta, frames, border, size)
+    check_animation(model, start_scale, alpha, beta=beta, frames=frames, border=border, size=size)
     return _frames(model, start_scale, alpha, beta, frames, seed, loop, border, model.sizes_for(as_size(size)))
 
 # %% ../nbs/applications/14_animate.ipynb #9291554f
@@ -118,7 +120,7 @@ def _walks(model, start_scale, alpha, beta, frames, seed, loop, border, sizes):
         margin = 2*model.scales[k].generator.radius if border == "noise" else 0
         size, grey = tuple(side + margin for side in sizes[k]), model.grey_noise and k == 0
         begin = lambda k=k, size=size, grey=grey: walk(
-            size, alpha, beta, seeded(seed, "walk", k, device=model.device), grey)
+            size, alpha, beta, rng=seeded(seed, "walk", k, device=model.device), grey=grey)
         yield closed(begin, frames) if loop else begin()
 
 @torch.no_grad()

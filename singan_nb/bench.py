@@ -60,6 +60,7 @@ def quality_row(
     photograph:str, # name of a bundled one, or a path
     config, # a Config, the name of a preset or a dict of fields
     number:int=50, # samples measured from each of start scales 0 and 1
+    *,
     device:str="auto",
     run:Path|None=None, # folder of the training, which goes on from there; None keeps it in memory
 ): # dict of what was measured, and the images (1, 3, H, W) that show it
@@ -117,7 +118,7 @@ def open_results(
     return results
 
 # %% ../nbs/practice/27_bench.ipynb #5bf74019
-def measure_all(out, results, names, configs, number, device, runs=None, report=print):
+def measure_all(out, results, names, *, configs, number, device, runs=None, report=print):
     "Measure the combinations that the results do not hold yet, and write the file after each."
     out, runs = as_path(out), runs and as_path(runs)
     _check_kind(out, results["rows"], "quality")
@@ -128,11 +129,11 @@ def measure_all(out, results, names, configs, number, device, runs=None, report=
             if _held(results["rows"], key): continue
             report(f"{name}, preset {preset}, {config.max_size} px, seed {seed}")
             folder = f"{_called(name, content)}_{preset}_{config.max_size}_{config.iters}_{seed}"
-            row, pictures = quality_row(name, config, number, device, runs and runs/folder)
+            row, pictures = quality_row(name, config, number, device=device, run=runs and runs/folder)
             results["rows"].append(key | row)
             if (preset, seed) == min((key for key in configs if key[0] == preset), key=lambda each: each[1]):
                 captions = ["photograph", "reconstruction"] + ["sample"]*(len(pictures) - 3) + ["start scale 1"]
-                save_image(images_grid(pictures, captions, 4, max(110, pictures[0].shape[-2])),
+                save_image(images_grid(pictures, captions, 4, height=max(110, pictures[0].shape[-2])),
                            out.with_suffix("")/f"{_called(name, content)}_{preset}_{config.max_size}.jpg")
             write_json(out, results)
 
@@ -158,6 +159,7 @@ def pace(
     photograph:str, # name of a bundled one, or a path
     config, # a Config, the name of a preset or a dict of fields
     device:str="auto",
+    *,
     iterations:int=8, # timed at each scale, after some that warm up
     trainer=FastTrainer, # of a scale
 ) -> dict: # milliseconds of an iteration by scale, seconds of the whole training, peak memory in MB
@@ -169,7 +171,7 @@ def pace(
     reset_peak(device)
     with computing(device, config.precision):                                                           # as `train` does
         for k, real in enumerate(reals):
-            scale = scale_trainer(trainer, model, real, config)
+            scale = scale_trainer(trainer, model, real, config=config)
             warm = 2*config.gp_every + 3 if getattr(scale.arithmetic, "replay", None) else config.gp_every
             with using_threads(sizes[k], config.width_at(k)): times.append(_milliseconds(scale, iterations, warm))
             model.scales.append(scale.frozen())
@@ -206,6 +208,7 @@ def bench_row(
     photograph:str, # name of a bundled one, or a path
     preset:str, # what it is called in the table
     config, # a Config, the name of a preset or a dict of fields
+    *,
     budget:float=300., # seconds; a training expected to take longer is not run
     device:str|torch.device="auto",
 ) -> dict:
@@ -226,7 +229,7 @@ def bench_row(
                       sampling=sampling_pace(model))
 
 # %% ../nbs/practice/27_bench.ipynb #ff315932
-def bench_all(out, results, names, configs, budget, device, report=print):
+def bench_all(out, results, names, *, configs, budget, device, report=print):
     "Measure what the results do not hold yet, and write the file after each."
     out = as_path(out)
     _check_kind(out, results["rows"], "bench")
@@ -236,7 +239,7 @@ def bench_all(out, results, names, configs, budget, device, report=print):
             key = dict(photograph=name, content=content, preset=preset, max_size=config.max_size, seed=config.seed, iters=config.iters)
             if _held(results["rows"], key): continue
             report(f"{name}, preset {preset}, {config.max_size} px, seed {config.seed}")
-            results["rows"].append(key | bench_row(name, preset, config, budget, device))
+            results["rows"].append(key | bench_row(name, preset, config, budget=budget, device=device))
             write_json(out, results)
 
 def markdown_table(

@@ -131,7 +131,7 @@ class Config:
         size:tuple, # (H, W) of the photograph, in pixels
     ) -> Schedule:
         "Sizes of all scales for a photograph. Raises `SinGANError` if they give no pyramid."
-        return schedule(size, self.max_size, self.min_size, self.scale_factor)
+        return schedule(size, self.max_size, self.min_size, scale_factor=self.scale_factor)
 
 # %% ../nbs/reference/012_config.ipynb #c2c0a6f4
 def default_preset(
@@ -158,6 +158,7 @@ def scale_trainer(
     trainer, # FastTrainer or ScaleTrainer
     model:SinGAN, # the finished scales
     real:torch.Tensor, # (1, 3, H, W), the photograph at the next scale
+    *,
     config:Config,
     previous=None, # (generator, critic) of the scale below
 ): # a trainer

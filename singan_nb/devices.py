@@ -115,6 +115,7 @@ def computing(
     device:torch.device, # that computes
     precision:str="auto", # one of PRECISIONS
     size:tuple|None=None, # (H, W) of a scale, for the number of CPU threads; None leaves it
+    *,
     width:int=32, # channels of the scale
 ):
     "The arithmetic of a training, whatever the modes of the program are; afterwards they are as before."
@@ -191,6 +192,7 @@ def memory_for(
     size:tuple, # (H, W) of a picture, in pixels
     needed:float, # bytes, see `sampling_memory`
     device="cpu",
+    *,
     n:int=1, # pictures
 ):
     "Raise `OutOfMemory`, in one line, if work does not fit into the memory of a device: before it, or when it fails."

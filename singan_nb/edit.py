@@ -54,6 +54,7 @@ def move_part(
     image, # as `as_image` takes it; it stays as it is
     box:tuple, # what is moved: (top, left, height, width), as shares of the image
     to:tuple, # where its top left corner goes: (top, left), as shares
+    *,
     fill:tuple, # (top, left) of the part that fills the hole
 ) -> tuple: # edited image, and its mask (1, 1, H, W), 1 where it was changed
     "Move a part of an image, and cover its old place with another part. Raises `SinGANError`, as `copy_part` does."
@@ -70,16 +71,17 @@ def edit(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     edited, # the photograph with a part changed, as `as_image` takes it; any size
     mask, # 1 (white) where it was changed, as `as_mask` takes it; of the same size
-    scale:int|None=None, # where it enters, at least 1; by default the one at EDIT_SHARE
+    *,
+    start_scale:int|None=None, # where it enters, at least 1; by default the one at EDIT_SHARE
     grow:float=.08, # margin around the mask that is redrawn too, as a share of the longer side
     feather:float=.04, # margin beyond, over which the photograph returns
     n:int=1, # variants
     seed:int|None=None, # 0 by default
     noise:bool=True, # noise at this scale and the finer ones? without, there is one result
     blend:str="feather", # how the part meets the photograph: "feather" or "gradient", see `inject_masked`
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the photograph's size
     "Make an edit part of the photograph (paper, section 4, editing); beyond the margins nothing changes. Raises `SinGANError`, as `sample` does."
     model = as_model(model)
-    scale = scale_at(model, EDIT_SHARE) if scale is None else scale
-    return inject_masked(model, edited, mask, scale, grow, feather, n, seed, noise, blend, generator)
+    start_scale = scale_at(model, EDIT_SHARE) if start_scale is None else start_scale
+    return inject_masked(model, edited, mask, start_scale=start_scale, grow=grow, feather=feather, n=n, seed=seed, noise=noise, blend=blend, rng=rng)

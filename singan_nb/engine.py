@@ -36,10 +36,10 @@ def window_size(
 def window_corner(
     size:tuple, # (H, W) of the scale
     window:tuple, # (h, w)
-    generator:torch.Generator, # on the CPU
+    rng:torch.Generator, # on the CPU
 ) -> tuple: # (y, x), upper left corner
     "A random place; half a window may hang over the border and is pushed back, so that borders are seen more often."
-    places = [(side - w + w//2)*u - w//4 for side, w, u in zip(size, window, torch.rand(2, generator=generator).tolist())]
+    places = [(side - w + w//2)*u - w//4 for side, w, u in zip(size, window, torch.rand(2, generator=rng).tolist())]
     return tuple(int(min(max(place, 0), side - w)) for place, side, w in zip(places, size, window))
 
 # %% ../nbs/lessons/07_fast.ipynb #2825be84
@@ -63,10 +63,10 @@ def no_collection():
 class Replay:
     "Plays iterations from CUDA graphs, one for each pattern of penalties."
     def __init__(self,
-        random:torch.Generator, # on the device
+        rng:torch.Generator, # on the device
         eager:int=3, # iterations before the first capture, at least; one of each pattern is always among them
     ):
-        self.random, self.eager = random, eager
+        self.rng, self.eager = rng, eager
         self.graphs, self.seen, self.bases, self.pool, self.stream = {}, {}, None, None, torch.cuda.Stream()
 
     def __call__(self,
@@ -95,7 +95,7 @@ class Replay:
     def _captured(self, play, weights):
         "A graph of one iteration, recorded but not run, and where it will leave its losses."
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.random)
+        graph.register_generator_state(self.rng)
         with no_collection(), torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
             losses = play(self.bases, weights)
         self.pool = self.pool or graph.pool()
@@ -166,10 +166,10 @@ def measure_statistics(
     number:int=16, # of images
 ):
     "Normalization of whole images: the running statistics remember the last few windows only."
-    scale, draw = trainer.scale, seeded(trainer.seed, "statistics", trainer.number, device=trainer.real.device)
+    scale, rng = trainer.scale, seeded(trainer.seed, "statistics", trainer.number, device=trainer.real.device)
     norms = [module for module in scale.generator.train().modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms: norm.reset_running_stats(); norm.momentum, before = None, norm.momentum      # a plain average
-    for i in range(number): scale(white_noise(scale.size, 1, trainer.grey, draw), trainer.bases(i))
+    for i in range(number): scale(white_noise(scale.size, 1, trainer.grey, rng=rng), trainer.bases(i))
     for norm in norms: norm.momentum = before
 
 # %% ../nbs/lessons/07_fast.ipynb #fe9dc310
@@ -193,20 +193,20 @@ class FastStep:
         self.reuse = max(1, math.prod(scale.size)//math.prod(window))   # windows that one base serves
         if self.graph and trainer.real.is_cuda:
             trainer.optimizers = [_capturable(each) for each in trainer.optimizers]
-            self.replay = Replay(trainer.random)
+            self.replay = Replay(trainer.rng)
 
     def begin(self, trainer):
         if not self.windows.moving: return
-        draw = seeded(trainer.seed, "window", trainer.number, trainer.iteration)
-        self.windows.move_to(window_corner(self.windows.size, self.windows.window, draw))
+        rng = seeded(trainer.seed, "window", trainer.number, trainer.iteration)
+        self.windows.move_to(window_corner(self.windows.size, self.windows.window, rng))
 
     def base(self, trainer, i): return self.windows.cut(self.windows.pad(trainer.bases(i//self.reuse)))
 
     def noise(self, trainer):
         if not self.windows.moving:
-            return self.windows.pad(white_noise(trainer.scale.size, 1, trainer.grey, trainer.random))
+            return self.windows.pad(white_noise(trainer.scale.size, 1, trainer.grey, rng=trainer.rng))
         inside = self.windows.view[2]                                   # no noise outside of the image
-        return inside*white_noise(inside.shape[-2:], 1, trainer.grey, trainer.random)
+        return inside*white_noise(inside.shape[-2:], 1, trainer.grey, rng=trainer.rng)
 
     def play(self, trainer, bases, weights):
         return self.replay(trainer.play, bases, weights) if self.replay else trainer.play(bases, weights)
@@ -216,7 +216,7 @@ class FastStep:
         change = run_stack(net, seen, cast_weights(net, self.dtype), found=found)
         return self.windows.inner(base) + torch.tanh(change)
 
-    def sample(self, scale, noise, base, found):
+    def fake(self, scale, noise, base, found):
         return self.generate(scale, torch.addcmul(base, noise, scale.noise_amp), base, found)
 
     def score(self, critic, image):
@@ -229,11 +229,11 @@ class FastStep:
 
     def critic(self, trainer, noise, base, weight): # weight of the penalty; distance and penalty
         real, found = self.windows.inner(self.windows.view[0]), []
-        with torch.no_grad(): fake = self.sample(trainer.scale, noise, base, found)
+        with torch.no_grad(): fake = self.fake(trainer.scale, noise, base, found)
         track(found)
         parts = [lambda: self.score(trainer.critic, fake), lambda: -self.score(trainer.critic, real)]
         if weight:
-            between = torch.lerp(fake, real, torch.rand(1, 1, 1, 1, generator=trainer.random, device=real.device))
+            between = torch.lerp(fake, real, torch.rand(1, 1, 1, 1, generator=trainer.rng, device=real.device))
             parts = [lambda: weight*self.penalty(trainer, between), *parts]          # the longest first
         *penalty, of_fake, of_real = step_down(trainer.optimizers[1], parts)
         return -of_fake - of_real, penalty[0]/weight if weight else torch.zeros_like(of_fake)
@@ -241,7 +241,7 @@ class FastStep:
     def generator(self, trainer, noise, base): # adversarial and reconstruction loss
         trainer.critic.requires_grad_(False)
         found, again, alpha = [], [], trainer.rec_weight
-        parts = [lambda: -self.score(trainer.critic, self.sample(trainer.scale, noise, base, found))]
+        parts = [lambda: -self.score(trainer.critic, self.fake(trainer.scale, noise, base, found))]
         if alpha: parts.append(lambda: alpha*self.reconstruction(trainer.scale, trainer.number == 0, again))
         adversarial, *rec = step_down(trainer.optimizers[0], parts)
         track(found + again)

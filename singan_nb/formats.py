@@ -68,6 +68,7 @@ def check_work(
     size, # (width, height)
     channels, # of a pixel
     depth, # bytes of a channel
+    *,
     most, # bytes that it may take
     scans=1, # passes over the pixels
     clear=False, # may pixels be transparent?
@@ -122,6 +123,7 @@ def open_picture(
     data:bytes, # the content of a file
     name:str="the file", # for messages
     formats:tuple=READ, # that may be opened, by Pillow's names
+    *,
     most:int=MOST, # bytes that opening it may take
 ) -> Image.Image: # not yet decoded; its size is known
     ("A Pillow picture from bytes, whose content decides on the format; raises `ImageError` if that is none of `formats`, "
@@ -134,7 +136,7 @@ def open_picture(
         picture = opened(data, kind)
         depth = {"I": 4, "F": 4}.get(picture.mode, 2 if picture.mode.startswith("I;") else 1)
         scans = _scans(data) if kind == "JPEG" else 1
-        check_work(picture.size, len(picture.getbands()), depth, most, scans, see_through(picture))
+        check_work(picture.size, len(picture.getbands()), depth, most=most, scans=scans, clear=see_through(picture))
         if picture.tile and picture.tile[0][0] == "bmp_rle" and picture.width*picture.height > RUN_LENGTHS:
             raise ImageError(f"is a BMP of {picture.width} × {picture.height} pixels in run lengths, which takes long to read; "
                              "save it as PNG")

@@ -27,16 +27,18 @@ def ring(
     n:int, # points
     modes:int=8, # heaps
     std:float=.02, # of a heap; the ring's radius is 1
-    generator:torch.Generator|None=None, # where they are drawn from
+    *,
+    rng:torch.Generator|None=None, # where they are drawn from
 ) -> torch.Tensor: # (n, 2)
     "Points in heaps around the unit circle."
-    heap = torch.randint(modes, (n,), generator=generator)
-    return ring_middles(modes)[heap] + std*torch.randn(n, 2, generator=generator)
+    heap = torch.randint(modes, (n,), generator=rng)
+    return ring_middles(modes)[heap] + std*torch.randn(n, 2, generator=rng)
 
 def covered_modes(
     points:torch.Tensor, # (n, 2)
     modes:int=8, # heaps on the ring
     within:float=.15, # of a heap's middle
+    *,
     share:float=.02, # of all points that a covered heap holds at least
 ) -> int:
     "How many heaps of the ring points lie on."
@@ -108,6 +110,7 @@ def train_gan(
     loss=nonsaturating_loss, # of the forger
     steps:int=800, # of the forger, a multiple of 10
     judge_steps:int=1, # for each of the forger's
+    *,
     lr:float=2e-3, # of Adam, both
     seed:int=0,
 ) -> Game:

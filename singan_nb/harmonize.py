@@ -31,6 +31,7 @@ def paste(
     background, # as `as_image` takes it; it stays as it is
     picture, # the picture with the object, as `as_image` takes it
     outline, # 1 on the object, as `as_mask` takes it; of the picture's size
+    *,
     at:tuple=(.5, .5), # (y, x) of the object's middle, as shares of the background
     height:float=.3, # of the object, as a share of the background's height
 ) -> tuple: # composite (1, 3, H, W), and its mask (1, 1, H, W), 1 on the object
@@ -57,16 +58,17 @@ def harmonize(
     model:SinGAN|str|Path, # of the background alone; or its file or name, see `as_model`
     composite, # the background with an object pasted in, as `as_image` takes it; any size
     mask, # 1 (white) on the object, as `as_mask` takes it; of the same size
-    scale:int|None=None, # where it enters, at least 1; by default the one at HARMONIZE_SHARE
+    *,
+    start_scale:int|None=None, # where it enters, at least 1; by default the one at HARMONIZE_SHARE
     grow:float=.03, # margin around the object that is redrawn too, as a share of the longer side
     feather:float=.03, # margin beyond, over which the background returns
     n:int=1, # variants
     seed:int|None=None, # 0 by default
     noise:bool=True, # noise at this scale and the finer ones? without, there is one result
     blend:str="feather", # how the part meets the background: "feather" or "gradient", see `inject_masked`
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the background's size
     "Give a pasted object the look of its background (paper, section 4); beyond the margins nothing changes. Raises `SinGANError`, as `sample` does."
     model = as_model(model)
-    scale = scale_at(model, HARMONIZE_SHARE) if scale is None else scale
-    return inject_masked(model, composite, mask, scale, grow, feather, n, seed, noise, blend, generator)
+    start_scale = scale_at(model, HARMONIZE_SHARE) if start_scale is None else start_scale
+    return inject_masked(model, composite, mask, start_scale=start_scale, grow=grow, feather=feather, n=n, seed=seed, noise=noise, blend=blend, rng=rng)

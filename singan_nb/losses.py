@@ -61,13 +61,13 @@ GAINS = 1., 1.4, 2., 2.8, 4., 5.6           # at 8 the grain of the noise itself
 @torch.no_grad()
 def tune_noise(
     model, # a trained SinGAN, in evaluation mode; its amplitudes are changed
-    generator:torch.Generator, # of the noise that the samples are made from, on the model's device
+    rng:torch.Generator, # of the noise that the samples are made from, on the model's device
 ) -> float: # the gain, one of GAINS
     "Multiply the noise of the finer half of the scales by the gain whose samples have edges most like the photograph's."
     half = len(model.scales)//2
     if half == 0: return GAINS[0]
     number = max(1, min(8, 2**18//model.image[0, 0].numel()))                # samples: fewer where they are large
-    drawn = [model.draw_noises(generator) for _ in range(number)]
+    drawn = [model.draw_noises(rng) for _ in range(number)]
     below = [model.entry(half, below=model(noises[:half])) for noises in drawn]
 
     def distance(gain):

@@ -25,6 +25,7 @@ def train_many(
     places, # a folder, or a list of picture files, folders and patterns
     out:str|Path, # folder: a run for each picture, and summary.csv
     config=None, # of all: a Config, the name of a preset or a dict of fields; the paper's by default
+    *,
     device:str="auto", # "auto", "cpu", "cuda" (one GPU to a process), "mps"
     backend:str="local", # "local": processes on this machine; "dask" or "ray": a cluster
     address:str|None=None, # of the cluster; by default one is started on this machine
@@ -35,7 +36,7 @@ def train_many(
     ("One model for each picture; a failure is a row, and no reason to stop. Called again, it does what is left. "
      "Raises `SinGANError` for a place without pictures, and for a backend, device or number of jobs that is not there.")
     backend = "local" if backend == "loky" else backend
-    config, jobs = Config() if config is None else as_config(config), jobs_at_once(backend, address, jobs, device)
+    config, jobs = Config() if config is None else as_config(config), jobs_at_once(backend, address, jobs, device=device)
     out = as_path(out).resolve()
     files = run_names(picture_files([places] if isinstance(places, (str, Path)) else places), names_given(out))
     if (out/"summary.csv").is_dir(): raise SinGANError(f"{out/'summary.csv'} is a folder; remove it, or give another folder")
@@ -48,7 +49,7 @@ def train_many(
     rows = {}
     try:
         with _interrupting(), progress_bar(total=len(files), initial=done, unit="picture", disable=not progress) as bar:
-            work = do_here(tasks, jobs, _say) if backend == "local" else do_on_cluster(tasks, backend, address, jobs, _say)
+            work = do_here(tasks, jobs, _say) if backend == "local" else do_on_cluster(tasks, backend, address, jobs=jobs, say=_say)
             try:
                 for row in work: rows[row["name"]] = row; bar.update()
             finally: work.close()                                           # ends the workers

@@ -93,6 +93,7 @@ def blended(
     redrawn:torch.Tensor, # (N, 3, H, W), of which a part is taken
     photograph:torch.Tensor, # (1, 3, H, W), what stays elsewhere
     soft:torch.Tensor, # (1, 1, H, W) in [0, 1], see `soft_mask`
+    *,
     blend:str, # one of BLENDS
 ) -> torch.Tensor: # (N, 3, H, W)
     "The redrawn part in the photograph; exactly the photograph where the soft mask is 0."

@@ -142,6 +142,7 @@ def sifid(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
     layer:int=64, # features: 64 (before the first pooling, the code's) or 192 (before the second, the paper's text)
+    *,
     weights=None, # None for the package's, "torchvision", or a path
 ) -> torch.Tensor: # (N,), double; less is closer
     "Single Image Fréchet Inception Distance of each fake (Shaham et al. 2019, section 3)."
@@ -185,6 +186,7 @@ def swd(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
     levels:int=3, # of the pyramid; small images have fewer that hold a patch
+    *,
     patch:int=7, # side of a patch, in pixels
     projections:int=128, # random directions
     seed:int=0, # of the directions
@@ -229,6 +231,7 @@ def frame(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
     outer:int=4, # rows of the border, in pixels
+    *,
     inner:int=8, # rows behind it that they are compared with
 ) -> torch.Tensor: # (N,), double; 0 if the border is as rough as the photograph's, 1 if a side is twice or half as rough
     "How much of a frame runs along the border of each fake: the side where it is most visible."
@@ -295,6 +298,7 @@ def evaluate(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
     layer:int=64, # SIFID's features, 64 or 192
+    *,
     weights=None, # SIFID's network, see `read_stem`
     seed:int=0, # of the sliced Wasserstein distance's directions
 # "sifid" and "swd": (N,); "diversity": float or None; "real": the photograph as used; "notes": list of str
@@ -302,7 +306,7 @@ def evaluate(
     "All measures of samples, and what there is to know about them."
     images = as_list(fakes)
     real, notes = match_size(check_image(real), images)
-    scores = dict(sifid=sifid(real, images, layer, weights), swd=swd(real, images, seed=seed),
+    scores = dict(sifid=sifid(real, images, layer, weights=weights), swd=swd(real, images, seed=seed),
                   diversity=None, real=real)
     try: scores["diversity"] = diversity(real, images)
     except MetricError as error: notes.append(f"no diversity: {error}")

@@ -39,6 +39,7 @@ def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
     metadata:dict, # str to str; the checksum is added
+    *,
     previous:str|Path|None=None, # where the file that is replaced is kept
 ) -> Path: # where it was written
     "Write tensors as one safetensors file, whole or not at all. Raises `SinGANError` for another suffix."

@@ -37,6 +37,7 @@ class Scale(nn.Module):
         generator:Generator,
         size:tuple, # (H, W) of the scale
         noise_amp:float=1., # σ, standard deviation of its noise
+        *,
         z_star:torch.Tensor|None=None, # (1, 3, H, W), reconstruction noise; None for zero
         reconstruction:str="image", # one of RECONSTRUCTIONS
         reach:tuple|None=None, # for scales of the official code, see `enlarge_official`
@@ -85,11 +86,12 @@ def white_noise(
     size:tuple, # (H, W)
     n:int=1, # pictures of noise
     grey:bool=False, # one channel, repeated over red, green and blue
-    generator:torch.Generator|None=None, # where it is drawn from; its device is the result's
+    *,
+    rng:torch.Generator|None=None, # where it is drawn from; its device is the result's
 ) -> torch.Tensor: # (n, 3, H, W), standard normal
     "Standard normal noise."
-    device = generator.device if generator is not None else "cpu"
-    z = torch.randn(n, 1 if grey else 3, *size, generator=generator, device=device, dtype=torch.float32)
+    device = rng.device if rng is not None else "cpu"
+    z = torch.randn(n, 1 if grey else 3, *size, generator=rng, device=device, dtype=torch.float32)
     return z.expand(n, 3, *size) if grey else z
 
 # %% ../nbs/lessons/04_models.ipynb #ec39d3ff
@@ -137,14 +139,15 @@ class ScaleStack(nn.Module):
 class GeneratorPyramid(ScaleStack):
     "From noise to an image, scale by scale (paper, section 2.1)."
     def draw_noises(self,
-        generator:torch.Generator, # where they are drawn from, on the model's device
+        rng:torch.Generator, # where they are drawn from, on the model's device
         sizes:list|None=None, # of (H, W), one for each scale
         start_scale:int=0, # the first that gets noise
+        *,
         n:int=1, # pictures
     ) -> list: # of (n, 3, H, W), from the start scale up
         "Noise for every scale from the start scale up."
         sizes = (sizes or self.sizes)[start_scale:]
-        return [white_noise(size, n, self.grey_noise and start_scale + k == 0, generator)
+        return [white_noise(size, n, self.grey_noise and start_scale + k == 0, rng=rng)
                 for k, size in enumerate(sizes)]
 
     def forward(self,
@@ -154,18 +157,18 @@ class GeneratorPyramid(ScaleStack):
         base:torch.Tensor|None=None, # (N, 3, H, W), what enters the start scale, see `entry`; zeros by default
         start_scale:int=0,
         sizes:list|None=None, # of (H, W), one for each scale; the training's by default
-        every:bool=False, # return the image of every scale?
+        all_scales:bool=False, # return the image of every scale?
         run=Scale.__call__, # how a scale is applied to noise and base
     ): # (N, 3, H, W), or a list of them from the start scale up
         sizes, images = sizes or self.sizes, []
         base = torch.zeros_like(noises[0]) if base is None else base
         for scale, noise, size in zip(self.scales[start_scale:], noises, sizes[start_scale:]):
             images.append(run(scale, noise, scale.enlarge(images[-1], size) if images else base))
-        return images if every else images[-1]
+        return images if all_scales else images[-1]
 
     @torch.no_grad()
     def reconstruct(self,
-        every:bool=False, # return the image of every scale?
+        all_scales:bool=False, # return the image of every scale?
         upto:int|None=None, # number of scales; all by default
         size:tuple|None=None, # (H, W) of the output, in the training's proportions or others
     ): # (1, 3, H, W), or a list of them from scale 0 up
@@ -177,7 +180,7 @@ class GeneratorPyramid(ScaleStack):
         for scale, size in list(zip(self.scales, sizes))[:upto]:
             x = scale.reconstruct(scale.enlarge(x, size))
             images.append(x)
-        return images if every else images[-1]
+        return images if all_scales else images[-1]
 
     @torch.no_grad()
     def entry(self,
@@ -225,7 +228,7 @@ def _become(model, about, shape):
     rows = zip(about["sizes"], about["reconstruction"], about["reach"], about["parts"])
     with torch.random.fork_rng(devices=[]):
         model.scales = nn.ModuleList([
-            Scale(Generator(width, layers), size, 1., torch.zeros(1, 3, *z), reconstruction, reach)
+            Scale(Generator(width, layers), size, 1., z_star=torch.zeros(1, 3, *z), reconstruction=reconstruction, reach=reach)
             for size, reconstruction, reach, (width, layers, *z) in rows])
     model.to(model.device).eval().requires_grad_(False)
 

@@ -29,6 +29,7 @@ def conv_stack(
     width:int, # channels inside
     channels_out:int, # of the last convolution
     layers:int=5, # convolutions in all, at least 2
+    *,
     norm:bool=True, # batch normalization in the blocks?
 ) -> nn.Sequential: # maps (N, 3, H, W) to (N, channels_out, H-2·layers, W-2·layers)
     "The body that generator and critic share; the last layer is a bare convolution."
@@ -39,14 +40,14 @@ def conv_stack(
 @torch.no_grad()
 def init_weights(
     network:nn.Module, # changed in place
-    generator:torch.Generator|None=None, # where the weights are drawn from
+    rng:torch.Generator|None=None, # where the weights are drawn from
 ) -> nn.Module: # the same network
     "Convolutions from N(0, 0.02), scales of normalizations from N(1, 0.02), biases 0."
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            module.weight.normal_(0, .02, generator=generator); module.bias.zero_()
+            module.weight.normal_(0, .02, generator=rng); module.bias.zero_()
         if isinstance(module, nn.BatchNorm2d):
-            module.weight.normal_(1, .02, generator=generator); module.bias.zero_()
+            module.weight.normal_(1, .02, generator=rng); module.bias.zero_()
     return network
 
 # %% ../nbs/lessons/04_models.ipynb #7ffac6a6
@@ -90,12 +91,13 @@ class Critic(nn.Module):
         width:int=32, # channels inside
         layers:int=5, # convolutions
         norm:bool=True, # batch normalization, as the official code has it
+        *,
         border:str="none", # one of CRITIC_BORDERS
     ):
         super().__init__()
         if border not in CRITIC_BORDERS:
             raise SinGANError(f"border={border!r} is unknown; it must be one of {', '.join(CRITIC_BORDERS)}")
-        self.radius, self.border, self.net = layers, border, conv_stack(width, 1, layers, norm)
+        self.radius, self.border, self.net = layers, border, conv_stack(width, 1, layers, norm=norm)
 
     def framed(self,
         image:torch.Tensor, # (N, 3, H, W)

@@ -244,7 +244,7 @@ def _put_together(folder):
         generator = import_generator(folder/str(k)/"netG.pth")
         z_star = _reconstruction_noise(folder/str(k)/"z_opt.pth", size, generator.radius)
         reach = [factor*out/n for out, n in zip(size, sizes[k - 1])] if k else None
-        model.scales.append(Scale(generator, size, amp, z_star, reach=reach))
+        model.scales.append(Scale(generator, size, amp, z_star=z_star, reach=reach))
     return model.eval().requires_grad_(False)
 
 # %% ../nbs/practice/26_official.ipynb #9a54a006

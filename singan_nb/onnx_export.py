@@ -169,6 +169,7 @@ def page_noises(
     sizes:list, # of (H, W), one for each scale
     grey:bool, # one channel of noise for all colours at scale 0?
     seed:int=0,
+    *,
     start_scale:int=0, # the first that gets noise
 ) -> list: # of (1, 3, H, W), one for each scale; zero below the start scale
     "The noises of the site's page for a seed."
@@ -183,12 +184,13 @@ def page_sample(
     model:SinGAN|str|Path, # on the CPU; or its file or name, see `as_model`
     seed:int=0,
     start_scale:int=0, # coarser scales give their reconstruction
+    *,
     size:tuple|None=None, # (H, W); the photograph's by default
 ) -> torch.Tensor: # (1, 3, H, W) in [-1, 1]
     "The sample that the site's page draws for a seed, drawn by PyTorch. Raises `SinGANError` for a bad scale or size."
     model = as_model(model)
     sizes = model.sizes_for(as_size(size))
-    noises = page_noises(sizes, model.grey_noise, seed, start_scale)
+    noises = page_noises(sizes, model.grey_noise, seed, start_scale=start_scale)
     return model(noises[start_scale:], model.entry(start_scale, sizes), start_scale, sizes).clamp(-1, 1)
 
 # %% ../nbs/practice/29_onnx.ipynb #3c6b94f5
@@ -212,8 +214,8 @@ def _check(name, draw, model, tolerance):
     (h, w), count, worst = model.sizes[-1], len(model.scales), 0.
     others = [(k, size) for size in ((h, 2*w), (max(1, 2*h//3), w)) for k in sorted({0, 1 % count, count - 1})]
     for start, size in [*((k, None) for k in range(count)), *others]:
-        noises = page_noises(model.sizes_for(size), model.grey_noise, 1, start)
-        difference = draw(noises, start) - page_sample(model, 1, start, size)
+        noises = page_noises(model.sizes_for(size), model.grey_noise, 1, start_scale=start)
+        difference = draw(noises, start) - page_sample(model, 1, start, size=size)
         worst = max(worst, difference.abs().max().item())
     if not worst <= tolerance:
         raise ExportError(f"{name} differs from PyTorch by {worst:.1e}, more than {tolerance:.0e}")
@@ -244,6 +246,7 @@ def export_onnx(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     path:str|Path, # ends in .onnx
     half:bool=False, # weights in 16 bits: half the size; they are rounded, unless they were already
+    *,
     tolerance:float=5e-4, # largest allowed difference from PyTorch, on the scale of [-1, 1]
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
     "Write a model as one ONNX graph, checked against PyTorch; the file appears when the check has passed."
@@ -290,6 +293,7 @@ def export_scales(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     folder:str|Path, # gets scale_0.onnx, scale_1.onnx, ...
     half:bool=False, # weights in 16 bits
+    *,
     tolerance:float=5e-4, # largest allowed difference from PyTorch, on the scale of [-1, 1]
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
     "Write a model as one ONNX graph for each scale, after checking them against PyTorch. Raises `ExportError`."

@@ -67,6 +67,7 @@ def train_on_palette(
     model:SinGAN, # it stays as it is
     scale:int, # that is trained anew, at least 1
     colours:torch.Tensor, # (K, 3), the palette
+    *,
     iters:int=300, # iterations
     seed:int=0,
 ) -> SinGAN: # the same but for that scale
@@ -89,22 +90,23 @@ PAINT_SHARE = .25                   # place of the default scale in the pyramid,
 def paint_to_image(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     clipart, # the drawing, as `as_image` takes it; any size
-    scale:int|None=None, # where it enters, at least 1; low scales change more; by default the one at PAINT_SHARE
+    start_scale:int|None=None, # where it enters, at least 1; low scales change more; by default the one at PAINT_SHARE
+    *,
     quantize:bool=False, # train the scale for the photograph's main colours first?
     colours:int=5, # with quantize: how many
     iters:int=300, # with quantize: iterations of the training
     n:int=1, # pictures
     seed:int|None=None, # 0 by default
     size:tuple|None=None, # (H, W) of the result; the photograph's by default
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "A drawing with the look of the photograph (paper, section 4, paint-to-image). Raises `SinGANError`, as `sample` does."
-    model, clipart, seed, size = as_model(model), as_image(clipart), pick_seed(seed, generator), as_size(size)
-    scale = scale_at(model, PAINT_SHARE) if scale is None else scale
-    if not quantize: return inject(model, clipart, scale, n, seed, size)
-    check_injection(model, clipart, scale, size); check_sampling(model, n, scale, size)
+    model, clipart, seed, size = as_model(model), as_image(clipart), pick_seed(seed, rng), as_size(size)
+    start_scale = scale_at(model, PAINT_SHARE) if start_scale is None else start_scale
+    if not quantize: return inject(model, clipart, start_scale, n=n, seed=seed, size=size)
+    check_injection(model, clipart, start_scale, size=size); check_sampling(model, n, start_scale, size=size)
     if as_whole("iters", iters) < 1: raise SinGANError(f"iters={iters} cannot be; it must be at least 1")
-    main = palette(enlarge(model.image, model.sizes[scale]), colours, seed)
-    trained = train_on_palette(model, scale, main, iters, seed)
-    flat = recolour(enlarge(clipart.to(model.device), model.sizes_for(size)[scale - 1]), main)
-    return inject(trained, flat, scale, n, seed, size)
+    main = palette(enlarge(model.image, model.sizes[start_scale]), colours, seed)
+    trained = train_on_palette(model, start_scale, main, iters=iters, seed=seed)
+    flat = recolour(enlarge(clipart.to(model.device), model.sizes_for(size)[start_scale - 1]), main)
+    return inject(trained, flat, start_scale, n=n, seed=seed, size=size)

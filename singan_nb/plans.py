@@ -56,9 +56,9 @@ def _duration(seconds):
 def _seconds_per_unit(config, size, device):
     "Seconds of an iteration per unit of `iteration_cost`, measured on a window of at most 64 × 64 pixels."
     window, number = window_size(size, 64), 0
-    with computing(device, config.precision, window, config.width):
+    with computing(device, config.precision, window, width=config.width):
         real = torch.rand(1, 3, *window, generator=seeded(0, "plan")).to(device)*2 - 1
-        trainer = scale_trainer(FastTrainer, SinGAN(real).to(device), real, config)
+        trainer = scale_trainer(FastTrainer, SinGAN(real).to(device), real, config=config)
         rounds = config.gp_every//math.gcd(config.gp_every, config.critic_steps)
         for _ in range(4*rounds + 4 if trainer.arithmetic.replay else 1): trainer.step().tolist()      # tolist waits for the device
         begun = time.monotonic()
@@ -79,6 +79,7 @@ def plan_training(
     size:tuple, # (H, W) of the photograph, in pixels
     config=None, # a Config, the name of a preset or a dict of fields; `default_preset` by default
     device:str|torch.device="auto", # "auto", "cpu", "cuda", "mps"
+    *,
     begun:tuple=(0, 0), # (scale, iteration) that a resumed training goes on from
 ) -> Plan:
     "Sizes, time and memory of a training, from a few measured iterations. Raises `SinGANError` if there is no pyramid."

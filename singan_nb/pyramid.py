@@ -60,6 +60,7 @@ def schedule(
     size:tuple, # (H, W) of the photograph, in pixels
     max_size:int=250, # longer side of the finest scale
     min_size:int=25, # shorter side of the coarsest scale
+    *,
     scale_factor:float=.75, # wished factor between scales, refitted so that the coarsest is exactly min_size
 ) -> Schedule:
     ("Sizes from coarse to fine (paper, section 2.2; factor refitted as the official code does). "
@@ -137,6 +138,7 @@ def draw_windows(
     image:torch.Tensor, # (1, 3, H, W), the photograph
     sizes, # list of (H, W), the coarsest first
     field:int=11, # side of the window, in pixels
+    *,
     at:tuple=(.5, .5), # (y, x) of the windows' middle, as shares
     height:int=420, # of the picture, in pixels
 ): # Pillow picture

@@ -30,7 +30,7 @@ def _file_pixels(data, name, formats, most):
     if formats == READ or "TIFF" in formats:
         with explained(name):
             if data and kind_of(data) == "TIFF": return tiff_pixels(data, name, most)
-    with open_picture(data, name, formats, most) as picture, explained(name):
+    with open_picture(data, name, formats, most=most) as picture, explained(name):
         pictures = _pictures(picture, len(data))
         if pictures: warnings.warn(f"{name} holds {pictures} pictures: the first is taken", stacklevel=4)
         return pillow_pixels(picture, name)

@@ -45,17 +45,18 @@ def retarget(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     size:tuple, # (H, W) of the result, in pixels
     start_scale:int|None=None, # the first that draws, at least 1: below it the layout is kept; default RETARGET_SHARE
+    *,
     n:int=1, # variants
     seed:int|None=None, # of the noise; 0 by default
     noise:bool=True, # noise from the start scale up? without it, all variants are one
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "The photograph in other proportions: its layout stretched, its texture not. Raises `SinGANError`, as `sample` does."
     model, size = as_model(model), as_size(size)
     if size is None: raise SinGANError("retarget needs a size, (height, width) in pixels")
     start_scale = scale_at(model, RETARGET_SHARE) if start_scale is None else start_scale
-    check_sampling(model, n, start_scale, size)
+    check_sampling(model, n, start_scale, size=size)
     if start_scale == 0:
         raise SinGANError("start_scale=0 keeps nothing of the photograph; retargeting starts at a scale "
                           f"from 1 to {len(model.scales) - 1}, and sample draws from scale 0")
-    return inject(model, enlarge(model.image, size), start_scale, n, seed, size, noise, generator)
+    return inject(model, enlarge(model.image, size), start_scale, n=n, seed=seed, size=size, noise=noise, rng=rng)

@@ -182,7 +182,7 @@ def _matched(folder, model, checkpoint, iters):
 # %% ../nbs/reference/014_runs.ipynb #7202a07d
 class Run:
     "The files of a training in one directory; every write is whole or not there. See `open_run`."
-    def __init__(self, folder, config, image, resume):
+    def __init__(self, folder, config, image, *, resume):
         self.folder, self.config, self.image, self.saved = folder, config, image, None
         self.owner = _owner(folder)
         before = read_config(self.folder) if resume else None
@@ -209,7 +209,7 @@ class Run:
                     "config": json.dumps(dataclasses.asdict(watch.config)), "log": _fingerprint(text),
                     "computed": json.dumps(watch.computed)}
         newest, previous = (self.folder/name for name in CHECKPOINTS)
-        write_tensors(newest, tensors, metadata, previous)
+        write_tensors(newest, tensors, metadata, previous=previous)
         self.saved = watch.scale, watch.iteration
 
     def save_model(self, watch):
@@ -260,8 +260,9 @@ def open_run(
     folder, # of the run, or None
     config:Config,
     image:torch.Tensor, # (1, 3, H, W), the photograph at the finest scale
+    *,
     resume:bool, # go on with what is there?
 ): # yields a Run, or None for None
     "The run of a folder, locked while the context lasts."
     if folder is None: yield None; return
-    with locked(folder := run_folder(folder)): yield Run(folder, config, image, resume)
+    with locked(folder := run_folder(folder)): yield Run(folder, config, image, resume=resume)

@@ -42,6 +42,7 @@ def sample_noises(
     model:SinGAN,
     numbers, # of the samples, ints
     seed:int=0,
+    *,
     start_scale:int=0, # the first that gets noise
     sizes:list|None=None, # of (H, W), one for each scale; the training's by default
 ) -> list: # of (N, 3, H, W), from the start scale up
@@ -53,14 +54,14 @@ def sample_noises(
 # %% ../nbs/lessons/09_sampling.ipynb #9a51b002
 def pick_seed(
     seed:int|None=None, # whole number; 0 if neither is given
-    generator:torch.Generator|None=None, # in its place: the seed is drawn from it
+    rng:torch.Generator|None=None, # in its place: the seed is drawn from it
 ) -> int:
     "The seed of what is drawn. Raises `SinGANError` if seed and generator are given, or are something else."
-    if generator is None: return as_whole("seed", 0 if seed is None else seed)
-    if not isinstance(generator, torch.Generator):
-        raise SinGANError(f"generator must be a torch.Generator, not {type(generator).__name__}; a number is a seed")
+    if rng is None: return as_whole("seed", 0 if seed is None else seed)
+    if not isinstance(rng, torch.Generator):
+        raise SinGANError(f"generator must be a torch.Generator, not {type(rng).__name__}; a number is a seed")
     if seed is not None: raise SinGANError(f"seed={seed!r} and a generator are given; give one of them")
-    return int(torch.randint(2**62, (), generator=generator, device=generator.device).item())
+    return int(torch.randint(2**62, (), generator=rng, device=rng.device).item())
 
 
 # %% ../nbs/lessons/09_sampling.ipynb #d956e1ff
@@ -85,6 +86,7 @@ def sampling_memory(
     size:tuple, # (H, W) of a picture, in pixels
     width:int=32, # channels of the finest scale
     batch:int=1, # pictures at once
+    *,
     kept:int=0, # pictures that are kept until the last is drawn
     tile:int=1024, # side of a tile, in pixels
 ) -> float: # bytes, an estimate
@@ -105,6 +107,7 @@ def check_sampling(
     model:SinGAN,
     n:int, # samples
     start_scale:int,
+    *,
     size:tuple|None=None, # (H, W); the photograph's by default
 ) -> list: # of (H, W), the sizes of all scales
     "Raise `SinGANError` if there cannot be such samples, `OutOfMemory` if they do not fit into memory."
@@ -130,15 +133,15 @@ def check_finite(
     return images
 
 @torch.no_grad()
-def _batches(model, base, n, seed, start_scale, sizes, batch=None, every=False, tile=1024, noise=True):
+def _batches(model, base, n, seed, start_scale, sizes, batch=None, all_scales=False, tile=1024, noise=True):
     "Pictures of what enters a start scale, a batch at a time."
     batch = max(1, min(64, 2**20//math.prod(sizes[-1]))) if batch is None else batch
     for first in range(0, n, batch):
         numbers = range(first, min(n, first + batch))
         needed = sampling_memory(sizes[-1], finest_width(model), len(numbers), tile=tile)
-        with memory_for(sizes[-1], needed, model.device, len(numbers)):
-            noises = sample_noises(model, numbers, seed, start_scale, sizes) if noise else [None]*(len(sizes) - start_scale)
-            images = model(noises, base.expand(len(numbers), -1, -1, -1), start_scale, sizes, every, in_tiles(tile))
+        with memory_for(sizes[-1], needed, model.device, n=len(numbers)):
+            noises = sample_noises(model, numbers, seed, start_scale=start_scale, sizes=sizes) if noise else [None]*(len(sizes) - start_scale)
+            images = model(noises, base.expand(len(numbers), -1, -1, -1), start_scale, sizes, all_scales, in_tiles(tile))
         yield check_finite(images)
 
 
@@ -147,18 +150,19 @@ def sample_batches(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     n:int=1, # samples in all
     seed:int|None=None, # 0 by default
+    *,
     start_scale:int=0, # coarser scales give their reconstruction
     size:tuple|None=None, # (H, W) in pixels; the photograph's by default
     batch:int|None=None, # samples at once; by default what about a megapixel holds
-    every:bool=False, # give the images of every scale?
+    all_scales:bool=False, # give the images of every scale?
     tile:int=1024, # larger images are computed in tiles of this side
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ): # yields (batch, 3, H, W), or lists of them from the start scale up
     "Samples, a batch at a time, so that their number costs no memory. Raises what `sample` raises."
-    model, seed = as_model(model), pick_seed(seed, generator)
-    sizes = check_sampling(model, n, start_scale, size)
+    model, seed = as_model(model), pick_seed(seed, rng)
+    sizes = check_sampling(model, n, start_scale, size=size)
     if batch is not None and as_whole("batch", batch) < 1: raise SinGANError(f"batch={batch} cannot be; it must be at least 1")
-    return _batches(model, model.entry(start_scale, sizes), n, seed, start_scale, sizes, batch, every, tile)
+    return _batches(model, model.entry(start_scale, sizes), n, seed, start_scale, sizes, batch, all_scales, tile)
 
 
 # %% ../nbs/lessons/09_sampling.ipynb #2f48cedd
@@ -166,19 +170,20 @@ def sample(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     n:int=1, # samples
     seed:int|None=None, # sample i of a seed is always the same; 0 by default
+    *,
     start_scale:int=0, # coarser scales give their reconstruction
     size:tuple|None=None, # (H, W) in pixels; the photograph's by default
     batch:int|None=None, # samples at once
-    every:bool=False, # give the images of every scale?
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    all_scales:bool=False, # give the images of every scale?
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ): # (n, 3, H, W) in [-1, 1], or a list of them from the start scale up
     ("Random samples (paper, section 3). Raises `SinGANError` for a scale, size or number that cannot be, "
      "`OutOfMemory` if they do not fit into memory, `ModelError` if the model cannot draw.")
     model = as_model(model)
-    size = check_sampling(model, n, start_scale, size)[-1]
-    with memory_for(size, sampling_memory(size, finest_width(model), kept=n), model.device, n):
-        batches = list(sample_batches(model, n, seed, start_scale, size, batch, every, generator=generator))
-        if every: return [torch.cat(images).clamp_(-1, 1) for images in zip(*batches)]
+    size = check_sampling(model, n, start_scale, size=size)[-1]
+    with memory_for(size, sampling_memory(size, finest_width(model), kept=n), model.device, n=n):
+        batches = list(sample_batches(model, n, seed, start_scale=start_scale, size=size, batch=batch, all_scales=all_scales, rng=rng))
+        if all_scales: return [torch.cat(images).clamp_(-1, 1) for images in zip(*batches)]
         return torch.cat(batches).clamp_(-1, 1)
 
 
@@ -200,15 +205,16 @@ def scale_at(
 def check_injection(
     model:SinGAN,
     image:torch.Tensor, # (1, 3, H, W) in [-1, 1]
-    scale:int, # where it enters
+    start_scale:int, # where it enters
+    *,
     size:tuple|None=None, # (H, W) of the result; the photograph's by default
 ):
     "Raise `SinGANError` if the image cannot enter there; warn if its proportions change by more than 5 %."
     scale_at(model, 0)                                              # is there a scale where an image can enter?
-    as_whole("scale", scale)
+    as_whole("scale", start_scale)
     (h, w), (tall, wide) = check_image(image).shape[-2:], model.sizes_for(size)[-1]
-    if scale == 0 or not 0 <= scale < len(model.scales):
-        raise SinGANError(f"an image cannot enter at scale {scale}: it takes the place of what the scale below "
+    if start_scale == 0 or not 0 <= start_scale < len(model.scales):
+        raise SinGANError(f"an image cannot enter at scale {start_scale}: it takes the place of what the scale below "
                           f"gives; use a scale from 1 to {len(model.scales) - 1}")
     if abs(h*wide/(w*tall) - 1) > .05:
         warnings.warn(f"the image of {h}×{w} pixels has other proportions than the result of {tall}×{wide}: "
@@ -219,20 +225,21 @@ def check_injection(
 def inject(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     image, # one picture of any size, as `as_image` takes it
-    scale:int, # where it enters, at least 1
+    start_scale:int, # where it enters, at least 1
+    *,
     n:int=1, # samples
     seed:int|None=None, # 0 by default
     size:tuple|None=None, # (H, W) of the result; the photograph's by default
     noise:bool=True, # noise at this scale and the finer ones?
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "What the scales from `scale` up make of an image (paper, section 4). Raises `SinGANError`, as `sample` does."
-    model, image, seed, size = as_model(model), as_image(image), pick_seed(seed, generator), as_size(size)
-    check_injection(model, image, scale, size)
-    sizes = check_sampling(model, n, scale, size)
-    with memory_for(sizes[-1], sampling_memory(sizes[-1], finest_width(model), kept=n), model.device, n):
-        base = model.entry(scale, sizes, enlarge(image.to(model.device), sizes[scale - 1]))
-        return torch.cat([*_batches(model, base, n, seed, scale, sizes, noise=noise)]).clamp_(-1, 1)
+    model, image, seed, size = as_model(model), as_image(image), pick_seed(seed, rng), as_size(size)
+    check_injection(model, image, start_scale, size=size)
+    sizes = check_sampling(model, n, start_scale, size=size)
+    with memory_for(sizes[-1], sampling_memory(sizes[-1], finest_width(model), kept=n), model.device, n=n):
+        base = model.entry(start_scale, sizes, enlarge(image.to(model.device), sizes[start_scale - 1]))
+        return torch.cat([*_batches(model, base, n, seed, start_scale, sizes, noise=noise)]).clamp_(-1, 1)
 
 
 # %% ../nbs/lessons/09_sampling.ipynb #3f8d0d8f
@@ -240,13 +247,14 @@ def inject_everywhere(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     image, # one picture of any size, as `as_image` takes it
     seed:int|None=None, # 0 by default
+    *,
     size:tuple|None=None, # (H, W) of the results; the photograph's by default
     noise:bool=True, # noise at the scale it enters and the finer ones?
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (scales - 1, 3, H, W): it enters at scale 1 in the first, at the finest in the last
     "An image put in at every scale where it can enter, to choose from."
-    model, image, seed = as_model(model), as_image(image), pick_seed(seed, generator)
-    return torch.cat([inject(model, image, scale, 1, seed, size, noise)
+    model, image, seed = as_model(model), as_image(image), pick_seed(seed, rng)
+    return torch.cat([inject(model, image, scale, n=1, seed=seed, size=size, noise=noise)
                       for scale in range(1, len(model.scales))])
 
 
@@ -256,21 +264,22 @@ def inject_masked(
     model:SinGAN|str|Path, # or its file or name, see `as_model`
     image, # the photograph with a part changed, as `as_image` takes it; any size
     mask, # 1 (white) where it was changed, as `as_mask` takes it; of the image's size
-    scale:int, # where it enters, at least 1
+    *,
+    start_scale:int, # where it enters, at least 1
     grow:float=.03, feather:float=.03, # margins of the mask, see `soft_mask`
     n:int=1, # samples
     seed:int|None=None, # 0 by default
     noise:bool=True, # noise at this scale and the finer ones?
     blend:str="feather", # how the part meets the photograph: one of BLENDS
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the photograph's size
     "Inject an image and take the marked part of the result; elsewhere the photograph stays, exactly."
     if blend not in BLENDS: raise SinGANError(f"blend={blend!r} is unknown; it must be one of {', '.join(BLENDS)}")
-    model, image, seed = as_model(model), as_image(image), pick_seed(seed, generator)
+    model, image, seed = as_model(model), as_image(image), pick_seed(seed, rng)
     scale_at(model, 0)
     mask, size = check_mask(as_mask(mask), image.shape[-2:]).to(model.device), model.sizes[-1]
     marked = (resize(mask, size) > .5).float()
     if not marked.any():
         raise SinGANError("the mask is empty at the model's {}×{} pixels; mark a larger part".format(*size))
     soft, photograph = soft_mask(marked, grow, feather), enlarge(model.image, size)
-    return blended(inject(model, image, scale, n, seed, noise=noise), photograph, soft, blend)
+    return blended(inject(model, image, start_scale, n=n, seed=seed, noise=noise), photograph, soft, blend=blend)

@@ -84,6 +84,7 @@ def images_grid(
     images, # tensor (N, 3, H, W), or list of (1, 3, H, W) of any sizes or of pictures in any form
     captions=None, # list of str, one for each image; may hold line breaks
     columns:int|None=None, # images in a row; all in one row by default
+    *,
     height:int|None=None, # of every image, in pixels; the tallest image's by default
 ) -> Image.Image:
     "Images side by side as one Pillow picture; raises `ImageError` for what is no image, and for too few captions."
@@ -105,10 +106,11 @@ def show_images(
     images, # tensor (N, 3, H, W), or list of (1, 3, H, W) of any sizes or of pictures in any form
     captions=None, # list of str, one for each image
     alt:str|None=None, # what the picture shows, in words; the captions by default
+    *,
     columns:int|None=None, # images in a row
     height:int=150, # of every image, in pixels
 ) -> Picture:
     "Images side by side, for a notebook."
     buffer, captions = io.BytesIO(), [captions] if isinstance(captions, str) else captions
-    images_grid(images, captions, columns, height).save(buffer, "PNG", optimize=True)
+    images_grid(images, captions, columns, height=height).save(buffer, "PNG", optimize=True)
     return Picture(buffer.getvalue(), alt or ", ".join(captions or ["images"]).replace("\n", " "))

@@ -85,20 +85,21 @@ def enlarge_by_passes(
     model:SinGAN|str|Path, # trained on the photograph, with the plan's pyramid; or its file, see `as_model`
     image, # the photograph, as `as_image` takes it
     plan:Plan, # factor, passes and ratio
+    *,
     seed:int|None=None, noise:bool=True, # of the noise, 0 by default; noise in each pass?
     strength:float=.5, # share of what the generator adds, from 0 to 1 (the paper's)
     consistent:bool=True, # make each pass shrink back to the photograph?
     grey_first:bool=False, # the official code's slip: the first pass gets the grey noise of scale 0
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ): # yields (1, 3, ...) after each pass, the last one of size round(factor·H) × round(factor·W)
     "Enlarge a photograph by its own finest generator, again and again (paper, section 4). Raises `SinGANError`."
     check_strength(strength)
     model, image = as_model(model), as_image(image)
-    scale, draw = model.scales[-1], seeded(pick_seed(seed, generator), "superres", device=model.device)
+    scale, rng = model.scales[-1], seeded(pick_seed(seed, rng), "superres", device=model.device)
     x = small = image.to(model.device)
     for i in range(1, plan.passes + 1):
         size = tuple(round(side*plan.ratio**i) for side in small.shape[-2:])
-        z, base = white_noise(size, 1, grey_first and i == 1, draw) if noise else None, scale.enlarge(x, size)
+        z, base = white_noise(size, 1, grey_first and i == 1, rng=rng) if noise else None, scale.enlarge(x, size)
         x = (base + strength*(in_tiles()(scale, z, base) - base)).clamp(-1, 1)
         if consistent: x = (x + resize(small - resize(x, small.shape[-2:]), size)).clamp(-1, 1)
         yield check_finite(x)
@@ -130,6 +131,7 @@ def super_resolve(
     # of the training, except for the pyramid and rec_weight: a Config, the name of a preset or a dict of fields;
     # the paper's by default
     config=None,
+    *,
     out=None, # run directory of the training; None keeps it in memory
     resume:bool=False, # go on with what the run directory holds
     seed:int|None=None, # of the noise in the passes; 0 by default
@@ -137,18 +139,18 @@ def super_resolve(
     strength:float=.5, # share of the generator's additions that is taken, from 0 to 1 (the paper's)
     consistent:bool=True, # correct each pass so that it shrinks back to the photograph?
     device:str="auto", progress:bool=True, # progress: show a bar
-    generator:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
+    rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (1, 3, round(factor·H), round(factor·W)) in [-1, 1]
     ("Enlarge a photograph by what it shows itself (paper, section 4): train on it, then pass by pass. "
      "Raises `SinGANError` for what cannot be, `OutOfMemory` before the training if it or the result does not fit.")
-    image, seed = as_image(image), pick_seed(seed, generator)
+    image, seed = as_image(image), pick_seed(seed, rng)
     check_strength(strength)
     plan = plan_enlargement(image.shape[-2:], factor)
     config = superres_config(image.shape[-2:], plan, config)
     with _memory_for(image.shape[-2:], plan, config, device): pass
-    model = train(image, config, out, resume, device, progress=progress)
+    model = train(image, config, out, resume=resume, device=device, progress=progress)
     with _memory_for(image.shape[-2:], plan, config, device, trained=True):
-        for large in enlarge_by_passes(model, image, plan, seed, noise, strength, consistent): pass
+        for large in enlarge_by_passes(model, image, plan, seed=seed, noise=noise, strength=strength, consistent=consistent): pass
     return large
 
 # %% ../nbs/applications/13_superres.ipynb #4b6bb43c

@@ -172,7 +172,7 @@ def tiff_pixels(
         if page.photometric in (0, 1) and page.samplesperpixel > 2:
             raise ImageError(f"is a TIFF of {page.samplesperpixel} grey channels, not one picture; export it as RGB")
         depth = page.dtype.itemsize if page.dtype else 1
-        check_work(_padded(page), page.samplesperpixel, depth, most, _passes(page, data), bool(page.extrasamples))
+        check_work(_padded(page), page.samplesperpixel, depth, most=most, scans=_passes(page, data), clear=bool(page.extrasamples))
         unread = _unread(page)
         try: return _by_pillow(page, data, name) or _page_pixels(page, name, buffer)
         except (ValueError, KeyError, NotImplementedError) as error:

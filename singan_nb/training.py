@@ -73,8 +73,8 @@ class Watch:
     @torch.no_grad()
     def preview(self, n:int=3, seed:int=0) -> list: # of images (1, 3, H, W)
         "Photograph, reconstruction and n samples of the finished scales."
-        draw = seeded(seed, "preview", device=self.model.device)
-        samples = [self.model(self.model.draw_noises(draw)) for _ in range(n)]
+        rng = seeded(seed, "preview", device=self.model.device)
+        samples = [self.model(self.model.draw_noises(rng)) for _ in range(n)]
         return [build_pyramid(self.model.image, self.model.sizes[-1:])[0], self.model.reconstruct(), *samples]
 
 # %% ../nbs/lessons/08_training.ipynb #b52d8e0f
@@ -152,6 +152,7 @@ def train(
     image, # the photograph: a tensor (1, 3, H, W) in [-1, 1], or what `load_image` takes
     config=None, # a Config, the name of a preset or a dict of fields; `default_preset` by default
     out:str|Path|None=None, # run directory; None keeps the model in memory only
+    *,
     resume:bool=False, # go on with what the run directory holds
     device:str|torch.device="auto", # "auto", "cpu", "cuda", "mps"
     callbacks=(), # one `Callback` or a list of them, or of anything with one of its methods
@@ -170,10 +171,10 @@ def train(
     with own_modes(device): image, config = as_image(image).clone(), as_config(config, device)
     with computing(device, config.precision):
         reals = [real.to(device) for real in build_pyramid(image, config.schedule(image.shape[-2:]).sizes)]
-        with open_run(out, config, reals[-1], resume) as run:
+        with open_run(out, config, reals[-1], resume=resume) as run:
             watch, checkpoint = _begin(run, resume, config, reals, device, source)
             bar = [ProgressBar()] if progress else []
-            if progress: print(plan_training(image.shape[-2:], config, device, _begun(watch.model, checkpoint)))
+            if progress: print(plan_training(image.shape[-2:], config, device, begun=_begun(watch.model, checkpoint)))
             _play(watch, run, reals, checkpoint, trainer, [*bar, *callbacks], save_every, bar)
     if watch.interrupted: raise Interrupted(_where(watch, run), watch.model)
     return watch.model.eval()
@@ -211,7 +212,7 @@ def _train_scales(watch, run, reals, checkpoint, trainer, callbacks, save_every)
     model, config = watch.model, watch.config
     previous = _previous(run, checkpoint, model, config)
     for k in range(len(model.scales), len(reals)):
-        watch.trainer = scale_trainer(trainer, model, reals[k], config, previous)
+        watch.trainer = scale_trainer(trainer, model, reals[k], config=config, previous=previous)
         if checkpoint and checkpoint[0] == k:
             with run.reading("checkpoint.safetensors"):
                 restore_trainer(watch.trainer, checkpoint[2], checkpoint[1])
@@ -224,7 +225,7 @@ def _previous(run, checkpoint, model, config):
     "Generator and critic of the last finished scale, from its checkpoint, to start the next one from."
     if not checkpoint or checkpoint[0] != len(model.scales) - 1: return None
     width, tensors = config.width_at(checkpoint[0]), checkpoint[2]
-    networks = Generator(width, config.layers), Critic(width, config.layers, config.critic_norm, config.critic_border)
+    networks = Generator(width, config.layers), Critic(width, config.layers, config.critic_norm, border=config.critic_border)
     with run.reading("checkpoint.safetensors"):
         for name, network in zip("gd", networks): network.load_state_dict(network_tensors(tensors, name))
     return networks
@@ -262,8 +263,8 @@ def _train_scale(watch, run, callbacks, save_every):
     watch.model.record = _record(watch, time.monotonic() - begin)
     if watch.stopped and trainer.iteration < trainer.iters: return
     if watch.config.tune_noise and watch.scale == len(watch.sizes) - 1:
-        random = seeded(watch.config.seed, "gain", device=watch.model.device)
-        watch.model.record["noise_gain"] = tune_noise(watch.model, random)
+        rng = seeded(watch.config.seed, "gain", device=watch.model.device)
+        watch.model.record["noise_gain"] = tune_noise(watch.model, rng)
     if run: run.save_model(watch)
     _tell(callbacks, "on_scale_end", watch)
 

@@ -50,12 +50,13 @@ def gradient_penalty(
     critic, # maps images or points to scores of any shape
     real:torch.Tensor, # (N, 3, H, W), or (N, C) for points
     fake:torch.Tensor, # of the same shape
+    *,
     per:str="pixel", # see `gradient_norms`
-    generator:torch.Generator|None=None, # where ε is drawn from
+    rng:torch.Generator|None=None, # where ε is drawn from
 ) -> torch.Tensor: # scalar; multiply it by λ
     ("Mean squared distance of the critic's slope from 1 between real and fake "
      "(Gulrajani et al. 2017, equation 3).")
-    epsilon = torch.rand(real.shape[0], *[1]*(real.ndim - 1), device=real.device, generator=generator)
+    epsilon = torch.rand(real.shape[0], *[1]*(real.ndim - 1), device=real.device, generator=rng)
     between = (epsilon*real + (1 - epsilon)*fake).requires_grad_()
     score = critic(between).float().sum()
     slope, = torch.autograd.grad(score, between, create_graph=True)

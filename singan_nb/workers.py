@@ -82,6 +82,7 @@ def train_one(
     picture:Path,
     run:Path, # folder of the run; its name is the picture's
     config:Config,
+    *,
     device:str, # see `pick_device`
     session:str, # of `train_many`
     save_every:float=30., # seconds between checkpoints
@@ -268,6 +269,7 @@ def do_on_cluster(
     tasks, # list of dict, what `train_one` takes
     backend, # "dask" or "ray"
     address, # of the cluster; None: one is started here
+    *,
     jobs, # trainings at once; -1: as many as the cluster has workers
     say, # function of a line
 ): # yields dict, see FIELDS
@@ -297,6 +299,7 @@ def jobs_at_once(
     backend, # one of BACKENDS
     address, # of a cluster, or None
     jobs, # those asked for, or None
+    *,
     device, # see `pick_device`
 ): # int; -1: all that the cluster has
     "Trainings at once: those asked for, or what the machine or the cluster has room for."

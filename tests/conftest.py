@@ -51,8 +51,8 @@ def untrained(real, scales=1, width=8):
     model = SinGAN(real)
     for k in range(scales):
         size = (25 + 5*k, 40 + 8*k)
-        z = white_noise(size, generator=seeded(k)) if k == 0 else None
-        model.scales.append(Scale(init_weights(Generator(width), seeded(k, "w")), size, 1. if k == 0 else .1, z))
+        z = white_noise(size, rng=seeded(k)) if k == 0 else None
+        model.scales.append(Scale(init_weights(Generator(width), seeded(k, "w")), size, 1. if k == 0 else .1, z_star=z))
     return model.eval().requires_grad_(False)
 
 

@@ -69,7 +69,7 @@ def test_a_loop_closes(model):
     frames = list(animate(model, 0, frames=24, loop=True))
     assert len(frames) == 24 and rmse(frames[-1], frames[0]) < 1.3*max(steps(frames))
     assert len(list(animate(model, 0, frames=1, loop=True))) == 1
-    begin = lambda: walk((3, 4), 0, .9, seeded(0))
+    begin = lambda: walk((3, 4), 0, .9, rng=seeded(0))
     assert len(list(closed(begin, 7))) == 7
 
 
@@ -83,7 +83,7 @@ def test_a_loop_is_bent_smoothly():
 
 
 def test_grey_noise_stays_grey(model):
-    walks = walk((4, 5), .1, .9, seeded(0), grey=True)
+    walks = walk((4, 5), .1, .9, rng=seeded(0), grey=True)
     for _ in range(4): frame = next(walks)
     assert frame.abs().max() > 0 and torch.equal(frame[:, 0], frame[:, 2])
 
@@ -147,7 +147,7 @@ def test_a_film_that_breaks_off_leaves_nothing(model, tmp_path):
 def test_a_hundred_frames_at_250_pixels_do_not_grow_memory(tmp_path, suffix):
     model, after = SinGAN(torch.zeros(1, 3, 160, 250)), []
     for k, size in enumerate([(40, 62), (80, 125), (160, 250)]):
-        model.scales.append(Scale(init_weights(Generator(4), seeded(0)), size, [1, .1, .1][k], white_noise(size) if k == 0 else None))
+        model.scales.append(Scale(init_weights(Generator(4), seeded(0)), size, [1, .1, .1][k], z_star=white_noise(size) if k == 0 else None))
     def watched():
         for frame in animate(model.eval(), 0, frames=100, loop=True): after.append(resident()); yield frame
     save_animation(watched(), tmp_path/f"film{suffix}")

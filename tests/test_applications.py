@@ -33,7 +33,7 @@ def test_injection_of_any_size_everywhere(model, dunes, size, noise):
 
 @pytest.mark.parametrize("scale", [0, -1, 3, 99])
 def test_the_range_of_scales_is_named(model, dunes, edited, scale):
-    for call in (lambda: inject(model, dunes, scale), lambda: edit(model, *edited, scale), lambda: harmonize(model, *edited, scale), lambda: paint_to_image(model, dunes, scale),
+    for call in (lambda: inject(model, dunes, scale), lambda: edit(model, *edited, start_scale=scale), lambda: harmonize(model, *edited, start_scale=scale), lambda: paint_to_image(model, dunes, scale),
                  lambda: paint_to_image(model, dunes, scale, quantize=True)):
         with pytest.raises(SinGANError, match="scale from 1 to 2"): call()
 
@@ -52,7 +52,7 @@ def test_a_share_is_a_scale_of_any_pyramid(number, answers):
 
 
 def test_default_scales_are_those_of_the_shares(model, dunes, edited):
-    for default, given, share in ((edit(model, *edited), lambda k: edit(model, *edited, k), EDIT_SHARE), (harmonize(model, *edited), lambda k: harmonize(model, *edited, k), HARMONIZE_SHARE),
+    for default, given, share in ((edit(model, *edited), lambda k: edit(model, *edited, start_scale=k), EDIT_SHARE), (harmonize(model, *edited), lambda k: harmonize(model, *edited, start_scale=k), HARMONIZE_SHARE),
                                   (paint_to_image(model, dunes), lambda k: paint_to_image(model, dunes, k), PAINT_SHARE),
                                   (retarget(model, (30, 70)), lambda k: retarget(model, (30, 70), k), RETARGET_SHARE)):
         assert torch.equal(default, given(scale_at(model, share)))
@@ -77,7 +77,7 @@ def test_other_proportions_are_resized_and_said(model, dunes, edited, recwarn):
     with pytest.warns(UserWarning, match="80×80 pixels has other proportions than the result of 30×48"): inject(model, torch.zeros(1, 3, 80, 80), 1)
     image, mask = torch.zeros(1, 3, 90, 60), torch.zeros(1, 1, 90, 60)
     mask[..., 40:60, 10:30] = 1
-    with pytest.warns(UserWarning, match="other proportions"): assert edit(model, image, mask, 1).shape == model.image.shape
+    with pytest.warns(UserWarning, match="other proportions"): assert edit(model, image, mask, start_scale=1).shape == model.image.shape
 
 
 @pytest.mark.parametrize("function", [edit, harmonize])
@@ -109,7 +109,7 @@ def test_a_membrane_is_the_mean_of_its_neighbours():
 
 def test_gradient_blending_adds_a_membrane(model, edited):
     "What is added to the redrawn part has no curvature inside, so that differences stay; next to the border it is what the photograph asks for."
-    result, redrawn, region = edit(model, *edited, 1, seed=4, blend="gradient"), inject(model, edited[0], 1, seed=4), soft_mask(edited[1], .08, .04) > 0
+    result, redrawn, region = edit(model, *edited, start_scale=1, seed=4, blend="gradient"), inject(model, edited[0], 1, seed=4), soft_mask(edited[1], .08, .04) > 0
     added, free = result - redrawn, (region & (result.abs() < 1).all(1, keepdim=True)).float()
     deep = (-torch.nn.functional.max_pool2d(-free, 3, 1, 1))[..., 1:-1, 1:-1].expand(1, 3, -1, -1) > 0       # its neighbours are inside, too, and not clipped
     assert deep.sum() > 50 and (4*added[..., 1:-1, 1:-1] - neighbours(added))[deep].abs().max() < 1e-5
@@ -119,7 +119,7 @@ def test_gradient_blending_adds_a_membrane(model, edited):
 def test_an_edit_larger_than_the_model(model, edited):
     "A picture at another resolution gives a result of the model's size, and the rest of the photograph exactly."
     large, mask = (torch.nn.functional.interpolate(x, scale_factor=5) for x in edited)
-    result = edit(model, large, mask, 1, seed=4)
+    result = edit(model, large, mask, start_scale=1, seed=4)
     assert result.shape == model.image.shape
     assert (result == model.image).float().mean() >= (soft_mask(edited[1], .08, .04) == 0).float().mean() - .02
 
@@ -127,7 +127,7 @@ def test_an_edit_larger_than_the_model(model, edited):
 def test_a_model_in_training_can_edit(model, edited):
     "With the finest scale missing, the photograph is shown at the last finished one."
     part = SinGAN(model.image, model.grey_noise); part.scales.extend(model.scales[:2])
-    assert edit(part.eval(), *edited, 1).shape == (1, 3, *model.sizes[1])
+    assert edit(part.eval(), *edited, start_scale=1).shape == (1, 3, *model.sizes[1])
 
 
 def test_margins_are_shares_of_the_image():
@@ -154,7 +154,7 @@ def test_ways_to_blend_that_cannot_be(model, edited):
 def test_a_mask_lost_in_resizing(model):
     image, mask = torch.zeros(1, 3, 300, 480), torch.zeros(1, 1, 300, 480)
     mask[..., 5, 5] = 1
-    with pytest.raises(SinGANError, match="empty at the model's 30×48"): edit(model, image, mask, 1)
+    with pytest.raises(SinGANError, match="empty at the model's 30×48"): edit(model, image, mask, start_scale=1)
 
 
 def test_copying_and_moving(dunes):
@@ -168,7 +168,7 @@ def test_copying_and_moving(dunes):
 
 def test_pasting(dunes, model):
     outline = torch.zeros_like(dunes[:, :1]); outline[..., 40:90, 100:140] = 1
-    composite, mask = paste(model.image, dunes, outline, (.5, .5), .5)
+    composite, mask = paste(model.image, dunes, outline, at=(.5, .5), height=.5)
     assert mask.sum() == 15*12 and torch.equal(composite[(mask == 0).expand_as(composite)], model.image[(mask == 0).expand_as(composite)])
     for wrong, words in ((dict(height=2), "height=2 is out of range"), (dict(at=(.1, .5), height=.5), "does not lie")):
         with pytest.raises(SinGANError, match=words): paste(model.image, dunes, outline, **wrong)
@@ -183,20 +183,20 @@ def one_line(call, *words):
 
 @pytest.mark.parametrize("wrong", [(.1, .1, .5), (.1,)*5, (), None, .5, "abcd", ("0", "0", "1", "1"), (float("nan"), 0, .5, .5), (0, 0, float("inf"), .5), (None,)*4])
 def test_boxes_that_are_none(dunes, wrong):
-    for call in (lambda: region(dunes, wrong), lambda: copy_part(dunes, wrong, (0, 0)), lambda: move_part(dunes, wrong, (0, 0), (0, 0))): one_line(call, f"box={wrong!r} must be (top, left, height, width)", "shares")
+    for call in (lambda: region(dunes, wrong), lambda: copy_part(dunes, wrong, (0, 0)), lambda: move_part(dunes, wrong, (0, 0), fill=(0, 0))): one_line(call, f"box={wrong!r} must be (top, left, height, width)", "shares")
 
 
 @pytest.mark.parametrize("wrong", [(.1,), (.1, .1, .1), (), None, .5, "ab", ("0", "1"), (float("nan"), 0), (0, float("inf")), (None, None)])
 def test_places_that_are_none(dunes, wrong):
     box = (0, 0, .5, .5)
-    for call in (lambda: copy_part(dunes, box, wrong), lambda: move_part(dunes, box, wrong, (0, 0))): one_line(call, f"to={wrong!r} must be (top, left)", "shares")
-    one_line(lambda: move_part(dunes, box, (0, 0), wrong), f"fill={wrong!r} must be (top, left)")
-    one_line(lambda: paste(dunes, dunes, dunes[:, :1]*0 + 1, wrong, .5), f"at={wrong!r} must be (y, x)")
+    for call in (lambda: copy_part(dunes, box, wrong), lambda: move_part(dunes, box, wrong, fill=(0, 0))): one_line(call, f"to={wrong!r} must be (top, left)", "shares")
+    one_line(lambda: move_part(dunes, box, (0, 0), fill=wrong), f"fill={wrong!r} must be (top, left)")
+    one_line(lambda: paste(dunes, dunes, dunes[:, :1]*0 + 1, at=wrong, height=.5), f"at={wrong!r} must be (y, x)")
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 0), (.5, .5, 0, .2), (.5, .5, .2, -.1), (0, 0, .5, 1.2), (-.1, 0, .5, .5)])
 def test_boxes_without_pixels_or_outside(dunes, box):
-    for call in (lambda: region(dunes, box), lambda: copy_part(dunes, box, (0, 0)), lambda: move_part(dunes, box, (0, 0), (0, 0))): one_line(call, "does not lie in the image")
+    for call in (lambda: region(dunes, box), lambda: copy_part(dunes, box, (0, 0)), lambda: move_part(dunes, box, (0, 0), fill=(0, 0))): one_line(call, "does not lie in the image")
 
 
 def test_a_box_that_ends_at_the_border_is_in_the_image():
@@ -248,8 +248,8 @@ def test_commands_equal_functions(files, model, capsys):
     "Each command writes what its function gives, and says where and from which scale."
     f = lambda name: str(files/name)
     image, mask = load_image(files/"edited.png"), load_mask(files/"mask.png")
-    for words, expected in ((["edit", f("model.safetensors"), f("edited.png"), f("mask.png")], edit(model, image, mask, 2, seed=1)),
-                            (["harmonize", f("model.safetensors"), f("edited.png"), f("mask.png")], harmonize(model, image, mask, 2, seed=1)),
+    for words, expected in ((["edit", f("model.safetensors"), f("edited.png"), f("mask.png")], edit(model, image, mask, start_scale=2, seed=1)),
+                            (["harmonize", f("model.safetensors"), f("edited.png"), f("mask.png")], harmonize(model, image, mask, start_scale=2, seed=1)),
                             (["paint", f("model.safetensors"), f("edited.png")], paint_to_image(model, image, 2, seed=1))):
         assert run_command([*words, "--scale", "2", "--seed", "1", "--out", f("out.png"), "--strip"]) == 0
         said = capsys.readouterr().out
@@ -322,9 +322,9 @@ def forms(model, tmp_path_factory):
 
 
 WITH_A_PICTURE = {"inject": lambda m, p: inject(m, p, 1), "everywhere": lambda m, p: inject_everywhere(m, p), "paint": lambda m, p: paint_to_image(m, p), "quantized": lambda m, p: paint_to_image(m, p, 1, quantize=True, iters=1),
-                  "palette": lambda m, p: palette(p), "copy": lambda m, p: copy_part(p, (0, 0, .5, .5), (.5, .5))[0], "move": lambda m, p: move_part(p, (0, 0, .3, .3), (.5, .5), (0, .5))[0],
+                  "palette": lambda m, p: palette(p), "copy": lambda m, p: copy_part(p, (0, 0, .5, .5), (.5, .5))[0], "move": lambda m, p: move_part(p, (0, 0, .3, .3), (.5, .5), fill=(0, .5))[0],
                   "passes": lambda m, p: list(enlarge_by_passes(m, p, plan_enlargement(m.sizes[-1], 1.3)))[-1]}
-WITH_A_MASK = {"edit": lambda m, p, k: edit(m, p, k, 1), "harmonize": lambda m, p, k: harmonize(m, p, k, 1), "masked": lambda m, p, k: inject_masked(m, p, k, 1, blend="gradient"), "paste": lambda m, p, k: paste(p, p, k)[0],
+WITH_A_MASK = {"edit": lambda m, p, k: edit(m, p, k, start_scale=1), "harmonize": lambda m, p, k: harmonize(m, p, k, start_scale=1), "masked": lambda m, p, k: inject_masked(m, p, k, start_scale=1, blend="gradient"), "paste": lambda m, p, k: paste(p, p, k)[0],
                "outline": lambda m, p, k: paste(p, p, k)[1]}
 
 

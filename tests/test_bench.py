@@ -40,7 +40,7 @@ def test_bench_says_what_is_wrong(singan, tmp_path):
 
 def test_expected_time_is_the_sum_over_scales():
     config = Config.preset("class", max_size=48, iters=500)
-    measured = pace("dunes", config, "cpu", 2)
+    measured = pace("dunes", config, "cpu", iterations=2)
     assert abs(measured["expected"] - .5*sum(measured["milliseconds"])) < .1
 
 
@@ -51,17 +51,17 @@ def test_the_pace_is_that_of_the_arithmetic_that_train_uses(monkeypatch):
     before = torch.backends.cudnn.allow_tf32
     for precision, allowed in (("fp32", False), ("tf32", True)):
         seen = set()
-        pace("dunes", Config.preset("class", max_size=48, precision=precision), "cpu", 1)
+        pace("dunes", Config.preset("class", max_size=48, precision=precision), "cpu", iterations=1)
         assert seen == {allowed} and torch.backends.cudnn.allow_tf32 == before
 
 
 def test_the_pace_of_the_readable_trainer():
-    assert len(pace("dunes", Config.preset("class", max_size=48), "cpu", 1, trainer=ScaleTrainer)["milliseconds"]) == 2
+    assert len(pace("dunes", Config.preset("class", max_size=48), "cpu", iterations=1, trainer=ScaleTrainer)["milliseconds"]) == 2
 
 
 def test_the_pace_leaves_the_program_s_modes_and_random_numbers_and_takes_any_configuration():
     before = torch.get_rng_state()
-    with torch.inference_mode(): found = pace("dunes", dict(max_size=48, width=8), "cpu", 1)
+    with torch.inference_mode(): found = pace("dunes", dict(max_size=48, width=8), "cpu", iterations=1)
     assert torch.equal(torch.get_rng_state(), before) and len(found["milliseconds"]) == 2
 
 
@@ -87,8 +87,8 @@ def test_a_row_belongs_to_a_picture_and_not_to_a_path(tmp_path, dunes, monkeypat
     monkeypatch.setattr(bench, "bench_row", lambda name, *rest: timed.append(name) or dict(pace=dict(height=1, width=1, expected=2, milliseconds=[3.], memory=None)))
     results, timed, times = open_results(out, "here", "quality"), [], open_results(tmp_path/"b.json", "here", "bench")
     def measure(*names):
-        measure_all(out, results, names, {("class", 0): config}, 4, "cpu", tmp_path/"runs", report=str)
-        bench_all(tmp_path/"b.json", times, names, [("class", config)], 9, "cpu", report=str)
+        measure_all(out, results, names, configs={("class", 0): config}, number=4, device="cpu", runs=tmp_path/"runs", report=str)
+        bench_all(tmp_path/"b.json", times, names, configs=[("class", config)], budget=9, device="cpu", report=str)
     for _ in range(2): measure(str(one), str(two), "dunes")
     marks = [hashlib.sha256(file.read_bytes()).hexdigest()[:8] for file in (one, two)]
     assert folders == [f"p_{marks[0]}_class_48_3_0", f"p_{marks[1]}_class_48_3_0", "dunes_class_48_3_0"] and timed == [str(one), str(two), "dunes"]

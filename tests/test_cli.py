@@ -315,7 +315,7 @@ def test_options_before_set_before_the_file_before_the_preset(tmp_path):
     (tmp_path/"run.toml").write_text('preset = "gpu"\nlr = 0.01\niters = 3\nmax_size = 60\nbetas = [0.25, 0.75]\n')
     made = build_config(dict(max_size=70, seed=None), ["iters=4", "max_size=80"], tmp_path/"run.toml")
     assert made == Config.preset("gpu", lr=.01, iters=4, max_size=70, betas=(.25, .75))
-    assert build_config({}, None, tmp_path/"run.toml", "class") == Config.preset("class", lr=.01, iters=3, max_size=60, betas=(.25, .75))
+    assert build_config({}, None, tmp_path/"run.toml", preset="class") == Config.preset("class", lr=.01, iters=3, max_size=60, betas=(.25, .75))
 
 
 @pytest.mark.parametrize("text, options, words", [

@@ -143,8 +143,8 @@ def test_a_scale_trained_on_windows_is_normalized_by_whole_images():
     for _ in range(3): windowed.step()
     conv, norm = windowed.scale.generator.net[0][:2]
     recent, scale = norm.running_mean.clone(), windowed.frozen()
-    draw = seeded(3, "statistics", windowed.number)
-    inputs = [windowed.bases(i) + scale.noise_amp*white_noise((60, 80), generator=draw) for i in range(16)]
+    rng = seeded(3, "statistics", windowed.number)
+    inputs = [windowed.bases(i) + scale.noise_amp*white_noise((60, 80), rng=rng) for i in range(16)]
     expected = torch.stack([conv(torch.nn.functional.pad(x, [5]*4)).mean((0, 2, 3)) for x in inputs]).mean(0)
     assert torch.allclose(norm.running_mean, expected, rtol=1e-3, atol=1e-8)
     assert (recent - expected).norm() > .5*expected.norm()

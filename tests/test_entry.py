@@ -52,12 +52,12 @@ def near(a, b): return torch.allclose(a, b, atol=5e-4)
 
 
 USERS = {
-    "sample": lambda model, session, size, start, sizes: sample(model, 1, 7, start, size),
-    "steer": lambda model, session, size, start, sizes: steer(model, [7]*len(sizes), [1]*len(sizes), start, size)[-1].clamp(-1, 1),
+    "sample": lambda model, session, size, start, sizes: sample(model, 1, 7, start_scale=start, size=size),
+    "steer": lambda model, session, size, start, sizes: steer(model, [7]*len(sizes), [1]*len(sizes), start_scale=start, size=size)[-1].clamp(-1, 1),
     "animate": lambda model, session, size, start, sizes: [*animate(model, start, frames=3, seed=7, size=size)][-1],
-    "page_sample": lambda model, session, size, start, sizes: page_sample(model, 7, start, size),
-    "run_onnx": lambda model, session, size, start, sizes: run_onnx(session[0], page_noises(sizes, True, 7, start), start),
-    "run_scales": lambda model, session, size, start, sizes: [*run_scales(session[1], page_noises(sizes, True, 7, start), start)][-1].clamp(-1, 1),
+    "page_sample": lambda model, session, size, start, sizes: page_sample(model, 7, start, size=size),
+    "run_onnx": lambda model, session, size, start, sizes: run_onnx(session[0], page_noises(sizes, True, 7, start_scale=start), start),
+    "run_scales": lambda model, session, size, start, sizes: [*run_scales(session[1], page_noises(sizes, True, 7, start_scale=start), start)][-1].clamp(-1, 1),
     "scales explorer": lambda model, session, size, start, sizes: explored(model, start, sizes).shown.result,
 }
 
@@ -84,7 +84,7 @@ def test_a_photograph_enters_like_the_reconstruction(quiet, case):
 def test_the_explorer_s_first_base_is_what_enters(quiet, case):
     size, start, sizes, _ = case
     control = ScalesController({"model": quiet})
-    images = steer(quiet, [0]*len(sizes), [1]*len(sizes), start, size)
+    images = steer(quiet, [0]*len(sizes), [1]*len(sizes), start_scale=start, size=size)
     bases = control.bases(images, start, sizes[-1])
     assert torch.equal(bases[0], quiet.entry(start, sizes)) and len(bases) == len(images)
     with torch.no_grad(): assert all(near(quiet.scales[start + i].generator(base, base), image) for i, (base, image) in enumerate(zip(bases, images)))

@@ -51,7 +51,7 @@ def test_scales_shows_what_sample_draws(model):
     control = explore.ScalesController({"model": model})
     for state in (dict(seed=4), dict(start_scale=2, seed=5), dict(height=20, width=60)):
         given = {**control.state, **state}
-        expected = sample(model, 1, given["seed"], given["start_scale"], (given["height"], given["width"]))
+        expected = sample(model, 1, given["seed"], start_scale=given["start_scale"], size=(given["height"], given["width"]))
         assert torch.equal(control.answer(**state).result, expected)
 
 
@@ -77,16 +77,16 @@ def test_the_others_show_what_the_library_makes(model):
     dunes = load_pretrained("dunes")
     (pyramid, a), _, (large, b), (film, c), _, (paint, d), (editing, e) = controllers(model)
     image = load_image("dunes")
-    drawn = draw_windows(image, schedule(image.shape[-2:], 250, 25, .75).sizes, receptive_field(3), (.5, .5))
+    drawn = draw_windows(image, schedule(image.shape[-2:], 250, 25, scale_factor=.75).sizes, receptive_field(3), at=(.5, .5))
     assert pyramid.answer(**a).result.tobytes() == drawn.tobytes()
     plan = plan_enlargement(dunes.image.shape[-2:], 2.)
     assert torch.equal(large.answer(**b).result, next(iter(enlarge_by_passes(dunes, dunes.image, plan))))
     assert same_images(film.answer(**c).result, list(animate(model, frames=4, loop=True)))
     assert torch.equal(paint.answer(**d).result, paint_to_image(model, paint.background, 2))
     shown = editing.answer(**e)
-    assert torch.equal(shown.result, harmonize(model, shown.inputs["edited"], shown.inputs["mask"], 2, .05, .04))
+    assert torch.equal(shown.result, harmonize(model, shown.inputs["edited"], shown.inputs["mask"], start_scale=2, grow=.05, feather=.04))
     shown = editing.answer(kind="move")
-    assert torch.equal(shown.result, edit(model, shown.inputs["edited"], shown.inputs["mask"], 2, .05, .04))
+    assert torch.equal(shown.result, edit(model, shown.inputs["edited"], shown.inputs["mask"], start_scale=2, grow=.05, feather=.04))
 
 
 def test_a_drawing_is_the_edit(model):
@@ -152,9 +152,9 @@ def test_requests_from_many_threads_have_one_worker_and_one_end(model):
 def test_a_saved_program_makes_the_same_bytes(model, tmp_path, monkeypatch, kind):
     control, state = controllers(model)[kind]
     control.answer(**state)
-    picture = explore.save_shown(control.shown, tmp_path, control.name, control.suffix)
+    picture = explore.save_shown(control.shown, tmp_path, control.name, suffix=control.suffix)
     first = picture.read_bytes()
-    again = explore.save_shown(control.shown, tmp_path, control.name, control.suffix)
+    again = explore.save_shown(control.shown, tmp_path, control.name, suffix=control.suffix)
     assert again != picture and again.read_bytes() == first
     picture.unlink()
     monkeypatch.chdir(tmp_path)

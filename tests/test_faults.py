@@ -265,7 +265,7 @@ def straight(dunes): return train(dunes, Config.preset("class", **TINY), progres
 
 def state(run):
     "All that a resume starts from: settings, weights of the finished scales, checkpoint, log; in canonical form."
-    opened = Run(run, read_config(run), load_image(run/"image.png"), True)
+    opened = Run(run, read_config(run), load_image(run/"image.png"), resume=True)
     model, checkpoint = opened.restore("cpu", 3)
     rows = opened.read_log(checkpoint)
     return opened.config, [*model.state_dict().values()], checkpoint, rows

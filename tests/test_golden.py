@@ -30,7 +30,7 @@ def made():
         tensors = {"reconstruction": trained.reconstruct(), "sample": sample(trained, 2, seed=3), "wide": sample(trained, 1, seed=4, start_scale=1, size=(30, 70)),
                    "paper": sample(paper, 1, seed=3), "weights": torch.cat([t.flatten() for t in trained.state_dict().values() if torch.is_tensor(t) and t.is_floating_point()])[::7],
                    "pretrained": sample(model, 1, seed=5)[..., ::3, ::3], "film": torch.cat([*animate(model, start_scale=1, frames=3, seed=6, size=(40, 60))]),
-                   "harmonized": harmonize(model, -model.image, mask, 2, seed=7)[..., ::3, ::3]}
+                   "harmonized": harmonize(model, -model.image, mask, start_scale=2, seed=7)[..., ::3, ::3]}
         return {name: t.contiguous() for name, t in tensors.items()}, {name: str(value) for name, value in circumstances(CONFIG, torch.device("cpu")).items()}
     finally: torch.set_num_threads(threads)
 

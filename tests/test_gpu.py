@@ -28,7 +28,7 @@ def gradients(seed, device="cpu", dtype=torch.float32):
     step.dtype, windows.view = dtype, [view.to(dtype) for view in windows.view]
     trainer.scale.z_star.copy_(z)
     noise, real, base = windows.pad(noise), real.to(dtype), torch.zeros_like(windows.view[0])
-    fake, score = step.sample(trainer.scale, noise, base, []), lambda image: step.score(trainer.critic, image)
+    fake, score = step.fake(trainer.scale, noise, base, []), lambda image: step.score(trainer.critic, image)
     losses = [(score(fake) - score(real), trainer.critic), (step.penalty(trainer, fake.lerp(real, .5).detach()), trainer.critic),
               (trainer.rec_weight*step.reconstruction(trainer.scale, True, []) - score(fake), trainer.scale.generator)]
     each = [torch.autograd.grad(loss, list(network.parameters()), retain_graph=True, allow_unused=True) for loss, network in losses]
@@ -135,7 +135,7 @@ def test_large_images_train_within_a_ceiling(max_size, ceiling, tmp_path):
     "GiB of device memory for a few iterations of every scale."
     large = torch.nn.functional.interpolate(load_image("dunes"), (max_size*3//4, max_size), mode="bilinear")
     save_image(large, tmp_path/"large.png")
-    measured = pace(str(tmp_path/"large.png"), Config(max_size=max_size), "cuda", 2)
+    measured = pace(str(tmp_path/"large.png"), Config(max_size=max_size), "cuda", iterations=2)
     assert measured["memory"] < ceiling*1024
 
 

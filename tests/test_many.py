@@ -147,7 +147,7 @@ def test_a_scheduler_by_its_address(tmp_path, pictures, capsys):
     config = Config.preset("class", max_size=40, iters=150)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         rows = []
-        work = threading.Thread(target=lambda: rows.extend(train_many(pictures, tmp_path/"runs", config, "cpu", "dask", cluster.scheduler_address, save_every=.1, progress=False)))
+        work = threading.Thread(target=lambda: rows.extend(train_many(pictures, tmp_path/"runs", config, device="cpu", backend="dask", address=cluster.scheduler_address, save_every=.1, progress=False)))
         work.start()
         os.kill(worker_of(tmp_path/"runs", work.is_alive), signal.SIGKILL)
         work.join(500)
@@ -369,7 +369,7 @@ def test_one_at_a_time_has_the_threads_of_train_and_two_share_them(tmp_path, pic
             models[threads] = train(load_image(pictures/"dunes.png"), config, device="cpu", progress=False)
         assert not same_weights(models[1], models[2])
         for jobs, threads in ((1, 2), (4, 1)):
-            train_many(pictures/"dunes.png", tmp_path/f"runs{jobs}", config, "cpu", jobs=jobs)
+            train_many(pictures/"dunes.png", tmp_path/f"runs{jobs}", config, device="cpu", jobs=jobs)
             assert f"{jobs} at a time, each on {threads} thread" in capsys.readouterr().out
             assert same_weights(SinGAN.load(tmp_path/f"runs{jobs}"/"dunes"), models[threads])
     finally: torch.set_num_threads(before)
@@ -425,7 +425,7 @@ SMALL = Config.preset("class", max_size=27, min_size=18, width=4, iters=1)
 def trained_here(pictures, runs, name, image):
     "A picture and its finished run; what its state file holds."
     save_image(image, pictures/f"{name}.png")
-    row = workers.train_one(pictures/f"{name}.png", runs/name, SMALL, "cpu", "earlier")
+    row = workers.train_one(pictures/f"{name}.png", runs/name, SMALL, device="cpu", session="earlier")
     assert row["status"] == "trained" and many._finished(runs, name, pictures/f"{name}.png", SMALL)
     return json.loads((runs/".state"/f"{name}.json").read_text())
 

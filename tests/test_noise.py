@@ -28,7 +28,7 @@ def pyramid():
         z_star = torch.randn(1, 3, *size, generator=seeded(k)) if k == 0 else None
         generator = init_weights(Generator(4), seeded(k))
         for weight in generator.parameters(): weight.data *= 6 if weight.dim() == 4 else 1      # an untrained one hides noise
-        model.scales.append(Scale(generator, size, .1 if k else 1., z_star))
+        model.scales.append(Scale(generator, size, .1 if k else 1., z_star=z_star))
     return model.eval().requires_grad_(False)
 
 

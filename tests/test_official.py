@@ -27,17 +27,17 @@ def official_names(generator):
 
 def write_official(folder, finest=(44, 66), least=18, steps=3, width=8):
     "A folder as the official code leaves it; returns its reconstruction at every scale, in the official arithmetic."
-    draw, factor = seeded(1, "official"), (least/min(finest))**(1/steps)
+    rng, factor = seeded(1, "official"), (least/min(finest))**(1/steps)
     sizes = [tuple(math.ceil(side*factor**k - 1e-9) for side in finest) for k in range(steps, -1, -1)]
     images, amps, reals = [], [1], []
     for k, size in enumerate(sizes):
         (folder/str(k)).mkdir(parents=True)
-        generator = init_weights(Generator(width), draw).eval()
+        generator = init_weights(Generator(width), rng).eval()
         for module in generator.modules():
             if isinstance(module, nn.Conv2d): module.weight.data *= 6
             if isinstance(module, nn.BatchNorm2d): module.running_var.data *= 1.3
         torch.save(official_names(generator), folder/str(k)/"netG.pth")
-        z = white_noise(size, 1, True, draw) if k == 0 else torch.zeros(1, 3, *size, dtype=torch.int64)
+        z = white_noise(size, 1, True, rng=rng) if k == 0 else torch.zeros(1, 3, *size, dtype=torch.int64)
         torch.save(pad(z, [5]*4)[0] if k else pad(z, [5]*4), folder/str(k)/"z_opt.pth")
         if k: amps.append(torch.tensor(.05))
         reals.append(resize(load_image("boats"), size).clamp(-1, 1))
@@ -63,7 +63,7 @@ def test_every_scale_reconstructs_the_same(official):
     folder, theirs = official
     model = import_official(folder)
     assert model.grey_noise and [scale.noise_amp.item() for scale in model.scales] == pytest.approx([1, .05, .05, .05])
-    for ours, image in zip(model.reconstruct(every=True), theirs): assert rmse(ours.clamp(-1, 1), image.clamp(-1, 1))*127.5 < .5
+    for ours, image in zip(model.reconstruct(all_scales=True), theirs): assert rmse(ours.clamp(-1, 1), image.clamp(-1, 1))*127.5 < .5
 
 
 def test_the_file_keeps_it(official, tmp_path):

@@ -37,7 +37,7 @@ def scales(model, tmp_path_factory):
 @pytest.mark.parametrize("size", [None, (21, 90), (64, 31), (15, 20)])
 @pytest.mark.parametrize("start", [0, 1, 2])
 def test_every_start_and_size(model, exported, scales, size, start):
-    noises, expected = page_noises(model.sizes_for(size), model.grey_noise, 5, start), page_sample(model, 5, start, size)
+    noises, expected = page_noises(model.sizes_for(size), model.grey_noise, 5, start_scale=start), page_sample(model, 5, start, size=size)
     assert torch.allclose(run_onnx(InferenceSession(exported[0]), noises, start), expected, atol=5e-4)
     images = [*run_scales(scales, noises, start)]
     assert [tuple(image.shape[-2:]) for image in images] == model.sizes_for(size)[start:]
@@ -53,7 +53,7 @@ def test_below_the_start_scale_noise_does_not_count(model, exported):
 
 def test_every_scale_s_image_is_pytorch_s(model, scales):
     noises = page_noises(model.sizes, model.grey_noise, 3)
-    with torch.no_grad(): expected = model(noises, every=True)
+    with torch.no_grad(): expected = model(noises, all_scales=True)
     assert all(torch.allclose(ours, theirs, atol=5e-4) for ours, theirs in zip(run_scales(scales, noises), expected))
 
 

@@ -36,13 +36,13 @@ def test_any_size_from_any_scale(model, size, start_scale):
 def test_start_scale_keeps_what_the_coarser_scales_reconstruct(model):
     "Without noise, starting anywhere gives the reconstruction."
     for scale in (1, 2):
-        images = model.reconstruct(every=True)
+        images = model.reconstruct(all_scales=True)
         base = torch.nn.functional.interpolate(images[scale - 1], model.sizes[scale], mode="bicubic", antialias=True).clamp(-1, 1)
         assert torch.allclose(model([None]*(3 - scale), base, scale), model.reconstruct(), atol=1e-5)
 
 
 def test_every_scale_on_request(model):
-    stages = sample(model, 2, every=True, start_scale=1)
+    stages = sample(model, 2, all_scales=True, start_scale=1)
     assert [tuple(x.shape) for x in stages] == [(2, 3, *size) for size in model.sizes[1:]]
     assert torch.equal(stages[-1], sample(model, 2, start_scale=1))
 
@@ -50,7 +50,7 @@ def test_every_scale_on_request(model):
 @pytest.mark.parametrize("tile", [7, 16, 29])
 def test_tiles_have_no_seams(model, tile):
     sizes = model.sizes_for((60, 90))
-    noises = sample_noises(model, [0, 1], 3, 0, sizes)
+    noises = sample_noises(model, [0, 1], 3, start_scale=0, sizes=sizes)
     with torch.no_grad(): whole, tiled = model(noises, sizes=sizes), model(noises, sizes=sizes, run=in_tiles(tile))
     assert torch.allclose(whole, tiled, atol=1e-5)
 
@@ -63,7 +63,7 @@ def test_tiles_differ_by_rounding_alone(tile, most):
 
 
 def test_a_large_sample_in_tiles_equals_itself_in_other_tiles(model):
-    a, b = (next(sample_batches(model, 1, 0, 0, (700, 500), tile=tile)) for tile in (256, 1024))
+    a, b = (next(sample_batches(model, 1, 0, start_scale=0, size=(700, 500), tile=tile)) for tile in (256, 1024))
     assert torch.allclose(a, b, atol=1e-5)
 
 
@@ -210,8 +210,8 @@ def test_a_seed_of_any_library_is_the_same_number(model, drawn, seed):
 
 SEEDED = {"sample": lambda m, **s: sample(m, 2, **s), "batches": lambda m, **s: next(sample_batches(m, 2, **s)), "inject": lambda m, **s: inject(m, m.image, 1, **s), "everywhere": lambda m, **s: inject_everywhere(m, m.image, **s),
           "film": lambda m, **s: list(animate(m, frames=3, **s))[-1], "retarget": lambda m, **s: retarget(m, (20, 60), 1, **s), "paint": lambda m, **s: paint_to_image(m, m.image, 1, **s),
-          "quantized": lambda m, **s: paint_to_image(m, m.image, 1, quantize=True, iters=1, **s), "edit": lambda m, **s: edit(m, m.image, torch.ones_like(m.image[:, :1]).tril(), 1, **s),
-          "harmonize": lambda m, **s: harmonize(m, m.image, torch.ones_like(m.image[:, :1]).tril(), 1, **s), "passes": lambda m, **s: list(enlarge_by_passes(m, m.image, plan_enlargement(m.sizes[-1], 2), **s))[-1]}
+          "quantized": lambda m, **s: paint_to_image(m, m.image, 1, quantize=True, iters=1, **s), "edit": lambda m, **s: edit(m, m.image, torch.ones_like(m.image[:, :1]).tril(), start_scale=1, **s),
+          "harmonize": lambda m, **s: harmonize(m, m.image, torch.ones_like(m.image[:, :1]).tril(), start_scale=1, **s), "passes": lambda m, **s: list(enlarge_by_passes(m, m.image, plan_enlargement(m.sizes[-1], 2), **s))[-1]}
 
 
 @pytest.mark.parametrize("name", SEEDED)
@@ -247,7 +247,7 @@ def test_no_picture_that_is_not_finite_is_given_out(model, spoil):
     "It would be written as black."
     spoiled = copy.deepcopy(model)
     for scale in spoiled.scales: spoil(scale)
-    for draw in (sample, lambda m: next(sample_batches(m)), lambda m: sample(m, every=True), lambda m: inject(m, m.image, 2), lambda m: list(animate(m, frames=3)), lambda m: list(enlarge_by_passes(m, m.image, plan_enlargement(m.sizes[-1], 2)))):
+    for draw in (sample, lambda m: next(sample_batches(m)), lambda m: sample(m, all_scales=True), lambda m: inject(m, m.image, 2), lambda m: list(animate(m, frames=3)), lambda m: list(enlarge_by_passes(m, m.image, plan_enlargement(m.sizes[-1], 2)))):
         with pytest.raises(ModelError, match="infinite or not a number"): draw(spoiled)
 
 

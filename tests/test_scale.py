@@ -7,7 +7,7 @@ from torch import nn
 from singan_nb.all import Config, Critic, Generator, SinGAN, build_pyramid, enlarge, load_image
 from singan_nb.engine import FastStep, FastTrainer
 from singan_nb.models import seeded
-from singan_nb.scale import Bases, ReadableStep, ScaleTrainer, start_networks, start_scale
+from singan_nb.scale import Bases, ReadableStep, ScaleTrainer, new_scale, start_networks
 from singan_nb.config import scale_trainer
 
 REAL = build_pyramid(load_image("dunes"), [(60, 80)])[0]
@@ -109,7 +109,7 @@ def test_adam_and_the_weights_at_the_start():
 def test_a_trainer_gets_every_field_of_the_configuration():
     config = Config(lr=1e-3, betas=(.4, .9), gp_weight=.2, gp_every=3, rec_weight=7., noise_weight=.3, critic_steps=2, generator_steps=4, iters=50, seed=9,
                     penalty="sample", z_star="fixed", reconstruction="zero_image", critic_norm=False, critic_border="zero", crop=24, layers=4, width=6, precision="fp32")
-    trainer = scale_trainer(FastTrainer, below(1), REAL, config)
+    trainer = scale_trainer(FastTrainer, below(1), REAL, config=config)
     assert (trainer.lr, trainer.gp_weight, trainer.gp_every, trainer.rec_weight, trainer.critic_steps, trainer.generator_steps, trainer.iters, trainer.seed,
             trainer.penalty, trainer.redraw, trainer.scale.reconstruction) == (1e-3, .2, 3, 7., 2, 4, 50, 9, "sample", False, "zero_image")
     assert trainer.optimizers[0].defaults["betas"] == (.4, .9) and trainer.scale.generator.shape == (6, 4)
@@ -121,7 +121,7 @@ def test_a_trainer_gets_every_field_of_the_configuration():
 
 def test_the_coarsest_scale_begins_with_noise_alone():
     for grey in (True, False):
-        scale, base = start_scale(SinGAN(REAL, grey), REAL, Generator(4), random=seeded(1))
+        scale, base = new_scale(SinGAN(REAL, grey), REAL, Generator(4), rng=seeded(1))
         z = scale.z_star
         assert scale.noise_amp == 1 and (base == 0).all() and abs(z.std() - 1) < .05 and torch.equal(z[:, 0], z[:, 1]) == grey
 

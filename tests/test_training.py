@@ -210,7 +210,7 @@ def test_a_preset_is_the_paper_s_training_with_these_changes(name):
 @pytest.mark.parametrize("size", [(188, 300), (300, 188), (40, 60)])
 def test_a_configuration_knows_its_scales(size):
     config = Config(max_size=120, min_size=20, scale_factor=.6)
-    assert config.schedule(size) == schedule(size, 120, 20, .6) != schedule(size)
+    assert config.schedule(size) == schedule(size, 120, 20, scale_factor=.6) != schedule(size)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "half", "FP32", "", None, 32])
@@ -226,7 +226,7 @@ def test_no_device_is_given_the_paper_s_schedule_by_default():
 def test_the_cost_of_an_iteration_does_not_grow_with_the_image():
     "With windows, the finest scale of a large photograph costs what that of a small one does, within the shape of the window."
     fast = Config.preset("fast", max_size=2000)
-    sizes = [schedule((1500, 2000), side, 25, .75).sizes for side in (250, 2000)]
+    sizes = [schedule((1500, 2000), side, 25, scale_factor=.75).sizes for side in (250, 2000)]
     small, large = (scale_costs(fast, each)[-1] for each in sizes)
     assert .95 < large/small < 1.05 and len(sizes[1]) > len(sizes[0])
 
@@ -234,10 +234,10 @@ def test_the_cost_of_an_iteration_does_not_grow_with_the_image():
 def test_a_plan_counts_what_is_left(monkeypatch):
     monkeypatch.setattr(singan_nb.plans, "_seconds_per_unit", lambda *_: 1e-3)
     config = Config.preset("class", max_size=64, iters=100)
-    whole, half = (plan_training((188, 300), config, "cpu", begun) for begun in ((0, 0), (2, 50)))
+    whole, half = (plan_training((188, 300), config, "cpu", begun=begun) for begun in ((0, 0), (2, 50)))
     costs = scale_costs(config, whole.sizes)
     assert whole.seconds == pytest.approx(.1*sum(costs)) and half.seconds == pytest.approx(.1*(sum(costs[2:]) - costs[2]/2))
-    assert plan_training((188, 300), config, "cpu", (len(costs), 0)).seconds == 0
+    assert plan_training((188, 300), config, "cpu", begun=(len(costs), 0)).seconds == 0
     assert str(whole).startswith(f"training {len(costs)} scales from 25×40 to 40×64 pixels, 100 iterations each, on cpu")
 
 
@@ -312,7 +312,7 @@ def test_the_modes_of_a_program_change_nothing_and_are_left_as_they_were(dunes, 
         model = train(dunes.clone(), brief, progress=False, device="cpu")
         plan_training((188, 300), replace(brief, iters=20), "cpu")
         assert modes() == before
-        assert torch.equal(white_noise((3, 4), generator=seeded(1)), torch.randn(1, 3, 3, 4, generator=seeded(1), dtype=torch.float32))
+        assert torch.equal(white_noise((3, 4), rng=seeded(1)), torch.randn(1, 3, 3, 4, generator=seeded(1), dtype=torch.float32))
     assert same_weights(model, expected) and all(v.dtype in (torch.float32, torch.int64, torch.uint8) for v in model.state_dict().values())
 
 
@@ -326,7 +326,7 @@ def test_a_plan_and_a_training_compute_alike(dunes, brief, precision, monkeypatc
     config, counts = replace(brief, precision=precision, iters=20), []
     with torch.no_grad(), Doubles(), torch.autocast("cpu", torch.bfloat16):
         for work in (lambda: plan_training(dunes.shape[-2:], config, "cpu"), lambda: train(dunes, config, progress=False, device="cpu")): work(); counts.append(len(seen))
-        with computing(torch.device("cpu"), precision, (18, 29), 4): seen.append(state())
+        with computing(torch.device("cpu"), precision, (18, 29), width=4): seen.append(state())
     assert 0 < counts[0] < counts[1] and all(each == [torch.float32, True, False, precision == "tf32", 1] for each in seen)
 
 

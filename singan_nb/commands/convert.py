@@ -34,11 +34,12 @@ def export_onnx_command(
     model:Model,
     out:Annotated[Optional[Path], out_option("File to write (.onnx); by default the model's name, here.")] = None,
     half:Annotated[bool, typer.Option("--half", help="Weights in 16 bits: half the size.")] = False,
+    *,
     tolerance:Annotated[float, typer.Option(help="Largest difference from PyTorch, on the scale of [-1, 1].")] = 5e-4,
     quiet:Quiet = None,
 ):
     "Write a model as an ONNX graph, checked against PyTorch."
     from singan_nb.onnx_export import export_onnx
     out = out or Path(f"{Path(model).stem}.onnx")
-    worst = export_onnx(open_model(model), out, half, tolerance)
+    worst = export_onnx(open_model(model), out, half, tolerance=tolerance)
     say(f"wrote {out}, {out.stat().st_size/2**20:.1f} MB, at most {worst:.1e} from PyTorch")

@@ -33,6 +33,7 @@ def tell_drawing(
     network, # `SinGAN`
     size=None, # (H, W); the model's own by default
     number=1, # how many
+    *,
     what="picture", # the word for one
     file=None, # stream; standard output by default
 ):
@@ -46,7 +47,7 @@ def _write_strip(pictures, names, file):
     from singan_nb.images import save_image
     from singan_nb.show import images_grid
     height = min(250, max(160, pictures[-1].shape[-2]))
-    say(f"wrote {save_image(images_grid(pictures, names, 4, height), file)}")
+    say(f"wrote {save_image(images_grid(pictures, names, 4, height=height), file)}")
 
 # %% ../../nbs/reference/033_draw.ipynb #drw00010
 SHEETS = "grid.png", "strip.png"                            # what `sample` writes beside the samples
@@ -69,6 +70,7 @@ def sample_command(
     model:Model,
     out:Annotated[Path, out_option("Folder for the pictures.")],
     n:Annotated[int, typer.Option("-n", "--number", help="How many.")] = 8,
+    *,
     start_scale:Annotated[int, typer.Option(help="Coarser scales give their reconstruction; 0 varies everything.")] = 0,
     height:Height = None, width:Width = None, seed:Seed = 0,
     grid:Annotated[bool, typer.Option("--grid", help="Write grid.png too: the photograph and up to eleven samples.")] = False,
@@ -82,13 +84,13 @@ def sample_command(
     from singan_nb.progress import progress_bar
     network = open_model(model, device)
     size, digits, shown = output_size(network.sizes[-1], height, width), max(3, len(str(n - 1))), [network.image]
-    check_sampling(network, n, start_scale, size)
+    check_sampling(network, n, start_scale, size=size)
     if n > 10**6: raise refused(f"-n {n} is too many; it must be at most 1000000")
     names = [f"sample_{i:0{digits}}.png" for i in range(n)]
     _check_leftovers(out, {*names, *(SHEETS[:1] if grid else ()), *(SHEETS[1:] if strip else ())}, overwrite)
     out.mkdir(parents=True, exist_ok=True)
     tell_drawing(network, size, n)
-    images = (image for batch in sample_batches(network, n, seed, start_scale, size) for image in batch)
+    images = (image for batch in sample_batches(network, n, seed, start_scale=start_scale, size=size) for image in batch)
     for name, image in zip(names, progress_bar(iterable=images, total=n, unit="picture", disable=n < 2 or quietness.get())):
         save_image(image, out/name)
         if len(shown) < 12: shown.append(image)
@@ -102,10 +104,10 @@ def _write_sheets(network, shown, out, grid, strip, seed, size):
     from singan_nb.sampling import sample
     if grid:
         captions = ["photograph"] + [f"sample {i}" for i in range(len(shown) - 1)]
-        save_image(images_grid(shown, captions, 4, 160), out/SHEETS[0])
+        save_image(images_grid(shown, captions, 4, height=160), out/SHEETS[0])
     if strip:
         starts = range(len(network.scales))
-        _write_strip([network.image, *(sample(network, 1, seed, k, size) for k in starts)],
+        _write_strip([network.image, *(sample(network, 1, seed, start_scale=k, size=size) for k in starts)],
                      ["photograph"] + [f"start scale {k}" for k in starts], out/SHEETS[1])
 
 # %% ../../nbs/reference/033_draw.ipynb #drw00015
@@ -120,6 +122,7 @@ def write_result(
     network, # `SinGAN`
     given, # image, (1, 3, H, W): the first of the strip
     apply, # function of a scale that makes an image
+    *,
     scale, # where it enters; None: chosen by `share`
     share, # see `scale_at`
     out, # Path
@@ -149,7 +152,7 @@ EntryScale = Annotated[Optional[int], typer.Option(
 def paint_command(
     model:Model,
     paint:Annotated[str, typer.Argument(help="A picture file with the drawing.")],
-    out:Picture, scale:EntryScale = None,
+    out:Picture, *, scale:EntryScale = None,
     quantize:Annotated[bool, typer.Option("--quantize", help="Train the scale for the main colours first.")] = False,
     colours:Annotated[int, typer.Option(help="With --quantize: how many.")] = 5,
     seed:Seed = 0, strip:Strip = False, device:Device = "auto", quiet:Quiet = None,
@@ -161,8 +164,8 @@ def paint_command(
     if quantize:
         palette(network.image, colours, seed)                                  # raises for a number that cannot be
         say(f"each scale that is used is trained for {colours} colours first, 300 iterations")
-    make = lambda k: paint_to_image(network, drawing, k, quantize, colours, seed=seed)
-    write_result(network, drawing, make, scale, PAINT_SHARE, out, strip)
+    make = lambda k: paint_to_image(network, drawing, k, quantize=quantize, colours=colours, seed=seed)
+    write_result(network, drawing, make, scale=scale, share=PAINT_SHARE, out=out, strip=strip)
 
 # %% ../../nbs/reference/033_draw.ipynb #drw00020
 Blend = Annotated[str, one_of("How the part meets the photograph.", "feather", "gradient")]
@@ -173,13 +176,14 @@ def _change(function, share, model, picture, mask, scale, out, seed, blend, stri
     check_picture_name(out)
     network, image, marked = open_model(model, device), open_photograph(picture), load_mask(mask)
     make = lambda k: function(network, image, marked, k, seed=seed, blend=blend)
-    write_result(network, image, make, scale, share, out, strip)
+    write_result(network, image, make, scale=scale, share=share, out=out, strip=strip)
 
 @command("edit", "Applications", "singan edit dunes edited.png mask.png --out out.png")
 def edit_command(
     model:Model,
     edited:Annotated[str, typer.Argument(help="A picture file: the photograph with a part changed.")],
     mask:Annotated[str, typer.Argument(help="A picture file of the same size: white where it was changed.")],
+    *,
     out:Picture, scale:EntryScale = None, blend:Blend = "feather", seed:Seed = 0, strip:Strip = False,
     device:Device = "auto", quiet:Quiet = None,
 ):
@@ -192,6 +196,7 @@ def harmonize_command(
     model:Annotated[str, typer.Argument(help="A model file or a run folder, of the background alone.")],
     composite:Annotated[str, typer.Argument(help="A picture file: the background with an object pasted in.")],
     mask:Annotated[str, typer.Argument(help="A picture file of the same size: white on the object.")],
+    *,
     out:Picture, scale:EntryScale = None, blend:Blend = "feather", seed:Seed = 0, strip:Strip = False,
     device:Device = "auto", quiet:Quiet = None,
 ):
@@ -214,6 +219,7 @@ def animate_command(
     model:Model,
     out:Annotated[Path, out_option("File to write: .gif, .webp or .mp4.")],
     start_scale:Annotated[Optional[int], typer.Option(help="Coarser scales stand still. Chosen if not given.")] = None,
+    *,
     alpha:Annotated[float, typer.Option(help="Pull back to the reconstruction, 0 to 1.")] = .05,
     beta:Annotated[float, typer.Option(help="Inertia, from 0 to below 1.")] = .97,
     frames:Annotated[int, typer.Option(help="How many.")] = 60,
@@ -233,14 +239,14 @@ def animate_command(
     size = output_size(network.sizes[-1], height, width)
     check_film(out, fps, size or network.sizes[-1])
     start_scale, words = _chosen(network, start_scale, ANIMATE_SHARE, "--start-scale", first=0)
-    make = lambda k, length: animate(network, k, alpha, beta, length, seed, loop, border, size)
+    make = lambda k, length: animate(network, k, alpha, beta=beta, frames=length, seed=seed, loop=loop, border=border, size=size)
     film = make(start_scale, frames)
-    tell_drawing(network, size, frames, "frame")
+    tell_drawing(network, size, frames, what="frame")
     save_animation(progress_bar(iterable=film, total=frames, unit="frame", disable=frames < 2 or quietness.get()), out, fps)
     h, w = size or network.sizes[-1]
     say(f"wrote {out}, {count(frames, 'frame')} of {h}×{w} pixels, {frames/fps:.1f} s, {words}")
     if not strip: return
     starts, length = range(len(network.scales)), min(frames, 24)
-    tell_drawing(network, size, len(starts)*length, "frame")
+    tell_drawing(network, size, len(starts)*length, what="frame")
     films = (make(k, length) for k in progress_bar(iterable=starts, unit="film", disable=quietness.get()))
     _film_strip(films, out.with_name(out.stem + "_strip.png"))

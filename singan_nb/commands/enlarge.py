@@ -22,6 +22,7 @@ def compare_enlargements(
     truth, # image, (1, 3, H, W)
     factor:float,
     config, # `Config`
+    *,
     device:str="auto",
 ): # scores by method (dict of dict), and the images small, truth, bicubic, ours
     "Shrink, enlarge again, compare: RMSE in grey levels, PSNR, SSIM, sharpness."
@@ -45,7 +46,7 @@ def _superres_benchmark(folder, factor, config, out, device):
     every, files = {}, picture_files([folder])
     say(f"enlarging {count(len(files), 'picture')}, each by {factor:g} after a training of its own")
     for file in files:
-        scores, pictures = compare_enlargements(load_image(file), factor, config, device)
+        scores, pictures = compare_enlargements(load_image(file), factor, config, device=device)
         alone = sum(other.stem == file.stem for other in files) == 1
         save_image(images_grid(pictures, ["small", "truth", "bicubic", "ours"]), out/f"{file.stem if alone else file.name}.png")
         every[file.name] = scores
@@ -63,6 +64,7 @@ def superres_command(
     image:Annotated[Optional[str], typer.Argument(help="A picture file, or the name of a bundled photograph.")] = None,
     out:Annotated[Path, out_option("Picture to write; with --benchmark, a folder.")] = ...,
     factor:Annotated[float, typer.Option(help="Above 1, at most 16.")] = 4.,
+    *,
     benchmark:Annotated[Optional[Path], typer.Option(metavar="DIR", help="Shrink and enlarge every picture in this folder, and compare.")] = None,
     run:Annotated[Optional[Path], out_option("Folder that keeps the training.")] = None,
     resume:Annotated[bool, typer.Option("--resume", help="Go on with the training in --run.")] = False,
@@ -75,7 +77,7 @@ def superres_command(
     "Enlarge a photograph by what it shows itself; trains on it first."
     if (image is None) == (benchmark is None): raise refused("give a picture, or --benchmark DIR, and not both")
     if resume and run is None: raise refused("--resume goes on with the training of a folder; give it with --run")
-    config = build_config(dict(seed=seed, iters=iters), settings, config, preset, begun(run) if resume else None, device, "paper")
+    config = build_config(dict(seed=seed, iters=iters), settings, config, preset=preset, before=begun(run) if resume else None, device=device, otherwise="paper")
     check_picture_name(out if benchmark is None else out/"picture.png")
     if benchmark is not None:
         if run or not (noise and consistent) or strength != .5:
@@ -87,7 +89,7 @@ def superres_command(
     photograph = open_photograph(image)
     check_picture_name(out, [round(side*factor) for side in photograph.shape[-2:]])
     _tell_enlarging(photograph.shape[-2:], factor, config, device, anyway)
-    large = super_resolve(photograph, factor, config, run, resume, config.seed, noise, strength, consistent, device, not quietness.get())
+    large = super_resolve(photograph, factor, config, out=run, resume=resume, seed=config.seed, noise=noise, strength=strength, consistent=consistent, device=device, progress=not quietness.get())
     save_image(large, out)
     say(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
 
@@ -101,13 +103,14 @@ def _tell_enlarging(size, factor, config, device, anyway):
         raise refused(f"the photograph has {h}×{w} pixels; superres trains on all of them, so its longer side must have at "
                        f"most {most}; make it smaller first")
     say(f"enlarging {h}×{w} to {round(h*factor)}×{round(w*factor)} pixels in {plan.passes} passes, after a training at full size")
-    tell_training(size, superres_config(size, plan, config), device, anyway)
+    tell_training(size, superres_config(size, plan, config), device, anyway=anyway)
 
 # %% ../../nbs/reference/034_enlarge.ipynb #enl00011
 @command("retarget", "Applications", "singan retarget boats --width 500 --out wide.png")
 def retarget_command(
     model:Model, out:Picture,
     width:Annotated[Optional[int], typer.Option(help="In pixels; the photograph's if only --height is given.")] = None,
+    *,
     height:Annotated[Optional[int], typer.Option(help="In pixels; the photograph's if only --width is given.")] = None,
     start_scale:Annotated[Optional[int], typer.Option(help="The first that draws, 1 or higher; higher ones keep more of the layout. Chosen if not given.")] = None,
     seed:Seed = 0, strip:Strip = False, device:Device = "auto", quiet:Quiet = None,
@@ -121,4 +124,4 @@ def retarget_command(
     size = output_size(own, own[0] if height is None else height, own[1] if width is None else width)
     check_picture_name(out, size)
     make = lambda k: retarget(network, size, k, seed=seed)
-    write_result(network, network.image, make, start_scale, RETARGET_SHARE, out, strip, "--start-scale", size)
+    write_result(network, network.image, make, scale=start_scale, share=RETARGET_SHARE, out=out, strip=strip, option="--start-scale", size=size)

@@ -59,9 +59,9 @@ def _samples(places):
 def _drawn(network, n, seed, start_scale):
     "Samples by name."
     from singan_nb.sampling import check_sampling, sample
-    check_sampling(network, n, start_scale, None)
+    check_sampling(network, n, start_scale, size=None)
     tell_drawing(network, None, n, file=sys.stderr)                  # the other stream is for the result
-    return {f"sample {i}": image[None] for i, image in enumerate(sample(network, n, seed, start_scale))}
+    return {f"sample {i}": image[None] for i, image in enumerate(sample(network, n, seed, start_scale=start_scale))}
 
 # %% ../../nbs/reference/035_measure.ipynb #mea00010
 @command("evaluate", "Measure", "singan evaluate dunes samples/")
@@ -69,6 +69,7 @@ def evaluate_command(
     real:Annotated[str, typer.Argument(help="The photograph: a file, or the name of a bundled one.")],
     fakes:Annotated[Optional[list[str]], typer.Argument(help="Files, folders or patterns.")] = None,
     model:Annotated[Optional[str], typer.Option(help="Draw the fakes from this model file or run folder.")] = None,
+    *,
     n:Annotated[int, typer.Option("-n", "--number", help="With --model: how many.")] = 50,
     start_scale:Annotated[int, typer.Option(help="With --model: where the noise starts.")] = 0,
     seed:Annotated[int, typer.Option(help="Of the noise, and of SWD's directions.")] = 0,
@@ -89,7 +90,7 @@ def evaluate_command(
         files, notes = _samples(fakes)
         images = {str(path): load_image(path).to(picked) for path in files}
     else: images = _drawn(open_model(model, device), n, seed, start_scale)
-    scores = evaluate(photograph, list(images.values()), layer, weights, seed)
+    scores = evaluate(photograph, list(images.values()), layer, weights=weights, seed=seed)
     scores["notes"] = notes + list(scores["notes"])
     if as_json: print(_as_json(scores, images, layer))
     else: _report(scores, layer)
@@ -118,6 +119,7 @@ def quality(
     out:Annotated[Path, out_option("Results file (.json); pictures go into a folder of the same name.")],
     photographs:Annotated[Optional[str], typer.Option(help="With commas; all bundled ones by default.")] = None,
     presets:Annotated[str, typer.Option(help="With commas: paper, fast, class, gpu.")] = "class",
+    *,
     seeds:Annotated[str, typer.Option(help="With commas.")] = "0,1,2",
     number:Annotated[int, typer.Option("-n", "--number", help="Samples measured.")] = 50,
     iters:Iters = None, max_size:MaxSize = None,
@@ -135,7 +137,7 @@ def quality(
                for preset in _listed(presets) for seed in _listed(seeds, int)}
     results = open_results(out, machine_name(pick_device(device)), "quality")
     _tell_trainings(names, list(configs.values()), device)
-    measure_all(out, results, names, configs, number, device, runs, report=say)
+    measure_all(out, results, names, configs=configs, number=number, device=device, runs=runs, report=say)
     say(f"{count(len(results['rows']), 'measurement')} in {out}")
 
 @command("bench", "Measure", "singan bench --out bench.json --sizes 64")
@@ -143,6 +145,7 @@ def bench(
     out:Annotated[Path, out_option("Results file (.json); what it holds is not measured again.")],
     photographs:Annotated[str, typer.Option(help="With commas.")] = "dunes",
     presets:Annotated[str, typer.Option(help="With commas.")] = "class,fast,paper",
+    *,
     sizes:Annotated[str, typer.Option(help="Longer sides in pixels, with commas.")] = "64,128,250",
     seeds:Annotated[str, typer.Option(help="Of the trainings, with commas.")] = "0",
     budget:Annotated[float, typer.Option(help="A training expected to take more seconds is only timed, not run to its end.", callback=check_amount)] = 300.,
@@ -159,6 +162,6 @@ def bench(
                for size in _listed(sizes, int) for seed in _listed(seeds, int)]
     results = open_results(out, machine_name(pick_device(device)), "bench")
     _tell_trainings(names, [config for _, config in configs], device)
-    bench_all(out, results, names, configs, budget, device, report=lambda text: say(text, sys.stderr))
+    bench_all(out, results, names, configs=configs, budget=budget, device=device, report=lambda text: say(text, sys.stderr))
     if as_json: print(json.dumps(results, indent=1)); return
     for line in bench_table(results["rows"]).splitlines(): show(line)

@@ -46,6 +46,7 @@ def build_config(
     given, # options by name of the field; None: not given
     settings=None, # of --set: a list of FIELD=VALUE
     file=None, # of --config: Path
+    *,
     preset=None, # its name
     before=None, # `Config` of the run that is gone on with
     device="auto", # where no preset is named, it decides
@@ -91,6 +92,7 @@ def tell_training(
     size, # (H, W) of the photograph
     config, # `Config`
     device, # its name
+    *,
     anyway, # begin even if the memory may not suffice?
 ):
     "Check a training's memory; say its size where that is not the photograph's, and with -v all settings."
@@ -120,7 +122,7 @@ def begun(
 def train_command(
     image:Image,
     out:Annotated[Path, out_option("Folder for the run.")],
-    preset:Preset = None, max_size:MaxSize = None, min_size:MinSize = None, iters:Iters = None, z_star:ZStar = None,
+    preset:Preset = None, *, max_size:MaxSize = None, min_size:MinSize = None, iters:Iters = None, z_star:ZStar = None,
     seed:AnySeed = None, device:Device = "auto", precision:Precision = None,
     resume:Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     save_every:SaveEvery = 30., settings:Settings = None, config:SettingsFile = None,
@@ -129,10 +131,10 @@ def train_command(
     "Train a model on one photograph."
     from singan_nb.training import train
     given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
-    config = build_config(given, settings, config, preset, begun(out) if resume else None, device)
+    config = build_config(given, settings, config, preset=preset, before=begun(out) if resume else None, device=device)
     photograph = open_photograph(image)
-    tell_training(photograph.shape[-2:], config, device, anyway)
-    model = train(photograph, config, out, resume, device, save_every=save_every, source=image, progress=not quietness.get())
+    tell_training(photograph.shape[-2:], config, device, anyway=anyway)
+    model = train(photograph, config, out, resume=resume, device=device, save_every=save_every, source=image, progress=not quietness.get())
     say(f"wrote {out/'model.safetensors'}, {count(len(model.scales), 'scale')}; "
         f"now: {shell_line('sample', '--out', out/'samples', names=[out])}")
 
@@ -141,7 +143,7 @@ def train_command(
 def train_many_command(
     places:Annotated[list[str], typer.Argument(metavar="FOLDER", help="A folder of pictures; or files, patterns.")],
     out:Annotated[Path, out_option("Folder for the runs, one for each picture, and summary.csv.")],
-    preset:Preset = None, max_size:MaxSize = None, min_size:MinSize = None, iters:Iters = None, z_star:ZStar = None,
+    preset:Preset = None, *, max_size:MaxSize = None, min_size:MinSize = None, iters:Iters = None, z_star:ZStar = None,
     seed:AnySeed = None, device:Device = "auto", precision:Precision = None,
     backend:Annotated[str, one_of(
         "local: processes on this machine; dask or ray: a cluster.", "local", "dask", "ray", also=["loky"])] = "local",
@@ -152,9 +154,9 @@ def train_many_command(
     "Train a model on each picture of a folder; the same command again does what is left."
     from singan_nb.many import train_many
     given = dict(max_size=max_size, min_size=min_size, iters=iters, z_star=z_star, seed=seed, precision=precision)
-    config = build_config(given, settings, config, preset, device=device)
+    config = build_config(given, settings, config, preset=preset, device=device)
     say(f"{config.iters} iterations a scale, longer side at most {config.max_size} pixels")
-    rows = train_many(places, out, config, device, backend, address, jobs, save_every, progress=not quietness.get())
+    rows = train_many(places, out, config, device=device, backend=backend, address=address, jobs=jobs, save_every=save_every, progress=not quietness.get())
     for row in rows: show(f"{row['name']:20} {_outcome(row)}")
     trained = sum(row["status"] == "trained" for row in rows)
     show(f"wrote {out/'summary.csv'}: {trained} of {len(rows)} trained")

@@ -23,6 +23,7 @@ def critic_history(
     model:SinGAN, # its scales below are used as they are
     scale:int=0, # that is trained anew
     layers:int=5, # convolutions of critic and generator
+    *,
     iters:int=60, # iterations
     every:int=5, # what is kept
     seed:int=0,
@@ -34,8 +35,8 @@ def critic_history(
     below.scales.extend(model.scales[:scale])
     trainer = FastTrainer(below, enlarge(model.image, size), layers=layers, iters=max(iters, 1), gp_every=4,
                           critic_steps=1, generator_steps=1, seed=seed)
-    base, draw, history = trainer.bases(0).clone(), seeded(seed, "critic map"), []
-    noise = white_noise(size, 1, model.grey_noise and scale == 0, draw)
+    base, rng, history = trainer.bases(0).clone(), seeded(seed, "critic map"), []
+    noise = white_noise(size, 1, model.grey_noise and scale == 0, rng=rng)
     for i in range(iters + 1):
         check()
         if i % every == 0:
@@ -78,7 +79,7 @@ class CriticController(Controller):
         "Real and fake, the critic's map of both, what it would change, and one window."
         k, layers, step = state["scale"], state["layers"], state["step"]
         if (k, layers) not in self.histories:
-            self.histories[k, layers] = critic_history(self.model, k, layers, self.iters, self.every,
+            self.histories[k, layers] = critic_history(self.model, k, layers, iters=self.iters, every=self.every,
                                                        check=check)
         i, critic, fake = self.histories[k, layers][step]
         real = enlarge(self.model.image, self.model.sizes[k])
@@ -89,7 +90,7 @@ class CriticController(Controller):
         says = (f"scale {k}, iteration {i}, {layers} layers: mean score of the photograph {of_real.mean():.3f}, "
                 f"of the fake {of_fake.mean():.3f}; the window {state['down']} % down, {state['across']} % across "
                 f"has {of_fake[0, 0, y, x]:.3f}")
-        code = (f"i, critic, fake = critic_history(model, {k}, {layers}, {self.iters}, {self.every})[{step}]\n"
+        code = (f"i, critic, fake = critic_history(model, {k}, {layers}, iters={self.iters}, every={self.every})[{step}]\n"
                 f"scores, slope = judge(critic, fake)\nresult = heat(scores, {low!r}, {high!r})")
         picture = self.draw(real, fake, of_real, of_fake, slope, (y, x), (low, high), says)
         return Shown(result, picture, says, code, self.inputs)
@@ -105,7 +106,7 @@ class CriticController(Controller):
         names = ["photograph", "fake, a window", "what would please", f"scores {low:.2f} … {high:.2f}",
                  "of the fake; dark: looks fake"]
         maps = [heat(scores, low, high) for scores in (of_real, of_fake)]
-        return packed(sheet([real, marked, change, *maps], names, 170, 3), "Photograph and fake, and the critic's "
+        return packed(sheet([real, marked, change, *maps], names, 170, columns=3), "Photograph and fake, and the critic's "
                       f"scores of all their windows, dark where it thinks they are fake: {says}")
 
 # %% ../../nbs/reference/027_critic.ipynb #36032a4d

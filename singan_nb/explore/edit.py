@@ -37,6 +37,7 @@ def make_edit(
     photograph:torch.Tensor, # (1, 3, H, W) in [-1, 1]
     kind:str, # one of EDITS
     box:tuple, # (top, left, height, width), as shares: what is taken
+    *,
     to:tuple, # (top, left), as shares: where it goes
     drawing:torch.Tensor, # (1, 3, H, W), the photograph painted over; for "draw"
 ) -> tuple: # edited image, and its mask (1, 1, H, W)
@@ -44,11 +45,11 @@ def make_edit(
     if kind == "copy": return copy_part(photograph, box, to)
     if kind == "move":
         beside = box[1] - box[3] if box[1] >= box[3] else min(box[1] + box[3], 1 - box[3])
-        return move_part(photograph, box, to, (box[0], beside))
+        return move_part(photograph, box, to, fill=(box[0], beside))
     if kind == "draw": return drawing, (drawing != photograph).any(1, keepdim=True).float()
     other = load_image(kind.removeprefix("paste "))
     middle = to[0] + box[2]/2, to[1] + box[3]/2
-    return paste(photograph, other, oval(other, box), middle, box[2])
+    return paste(photograph, other, oval(other, box), at=middle, height=box[2])
 
 # %% ../../nbs/reference/029_edit.ipynb #140dd8bc
 class EditController(Controller):
@@ -69,7 +70,7 @@ class EditController(Controller):
         box, to = [tuple(state[name]/100 for name in names) for names in
                    (("top", "left", "height", "width"), ("to_top", "to_left"))]
         drawing = from_data_url(state["drawing"], self.size) if state["drawing"] else self.photograph
-        image, mask = make_edit(self.photograph, state["kind"], box, to, drawing)
+        image, mask = make_edit(self.photograph, state["kind"], box, to=to, drawing=drawing)
         return to_tensor(to_pixels(image)), check_mask(mask, self.size)
 
     def show(self, state, check):
@@ -81,12 +82,12 @@ class EditController(Controller):
         for scale in (k, *range(1, len(self.model.scales))):
             check()
             if scale not in self.made[1]:
-                self.made[1][scale] = inject_masked(self.model, edited, mask, scale, grow, feather, seed=seed)
+                self.made[1][scale] = inject_masked(self.model, edited, mask, start_scale=scale, grow=grow, feather=feather, seed=seed)
         result, function = self.made[1][k], "harmonize" if state["kind"].startswith("paste") else "edit"
         kept = (soft_mask(mask, grow, feather) == 0).float().mean().item()
         says = (f"{state['kind']}, enters at scale {k} of 1 to {len(self.model.scales) - 1}, seed {seed}; "
                 f"{mask.mean():.0%} was changed, {1 - kept:.0%} is redrawn, {kept:.0%} stays exactly")
-        code = f"result = {function}(model, edited, mask, {k}, {grow}, {feather}, seed={seed})"
+        code = f"result = {function}(model, edited, mask, start_scale={k}, grow={grow}, feather={feather}, seed={seed})"
         return Shown(result, self.draw(edited, soft_mask(mask, grow, feather), k, says), says, code,
                      {**self.inputs, "edited": edited, "mask": mask})
 
@@ -119,7 +120,7 @@ def explore_edit(
                     scale=slider("scale", state["scale"], 1, len(control.model.scales) - 1),
                     grow=slider("grow, %", state["grow"], 0, 20),
                     feather=slider("feather, %", state["feather"], 0, 20), seed=slider("seed", 0, 0, 20))
-    explorer = Explorer(control, controls, 350, dict(drawing=canvas))
+    explorer = Explorer(control, controls, 350, wide=dict(drawing=canvas))
     def marked(change):
         for name, share in zip(shares, change.new): controls[name].value = round(100*share)
     def typed(change): canvas.box = [controls[name].value/100 for name in shares]

@@ -38,14 +38,15 @@ class PaintController(Controller):
         "The drawing beside what it becomes."
         drawing = from_data_url(state["drawing"] or data_url(self.background), self.size)
         k, seed = state["scale"], state["seed"]
-        options = k, state["quantize"], self.colours, self.iters
-        result = paint_to_image(self.model, drawing, *options, seed=seed)
+        options = dict(start_scale=k, quantize=state["quantize"], colours=self.colours, iters=self.iters, seed=seed)
+        result = paint_to_image(self.model, drawing, **options)
         quantized = ", quantized" if state["quantize"] else ""
         says = f"the drawing enters at scale {k} of 1 to {len(self.model.scales) - 1}{quantized}; seed {seed}"
         names = ["photograph", "drawing", f"from scale {k}"]
         picture = packed(sheet([self.photograph, drawing, result], names, 190),
                          f"The photograph, a drawing in its colours, and what the model makes of it: {says}")
-        code = f"result = paint_to_image(model, drawing, {', '.join(map(repr, options))}, seed={seed})"
+        given = ", ".join(f"{name}={value}" for name, value in options.items())
+        code = f"result = paint_to_image(model, drawing, {given})"
         return Shown(result, picture, says, code, {**self.inputs, "drawing": drawing})
 
 # %% ../../nbs/reference/028_paint.ipynb #2ab5b4c6
@@ -59,7 +60,7 @@ def explore_paint(
     upload = widgets.FileUpload(accept="image/*", description="Upload a drawing", layout=dict(width="14em"))
     controls = dict(scale=slider("scale", control.state["scale"], 1, len(control.model.scales) - 1), seed=slider("seed", 0, 0, 20),
                     quantize=check_box("quantize (slow)", False))
-    explorer = Explorer(control, controls, 225, dict(drawing=canvas), [upload])
+    explorer = Explorer(control, controls, 225, wide=dict(drawing=canvas), buttons=[upload])
     def take(change):
         if not change.new: return
         try: control.background = to_tensor(to_pixels(enlarge(uploaded(change.new), control.size)))

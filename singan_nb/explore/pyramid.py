@@ -27,17 +27,17 @@ class PyramidController(Controller):
     def show(self, state, check):
         "The windows on the photograph, and the patch in one of them."
         given = [state[name] for name in ("max_size", "min_size", "scale_factor")]
-        sizes, factor = schedule(self.image.shape[-2:], *given)
+        sizes, factor = schedule(self.image.shape[-2:], *given[:2], scale_factor=given[2])
         field, k = receptive_field(state["layers"]), min(state["scale"], len(sizes) - 1)
         at = state["down"]/100, state["across"]/100
-        drawn = draw_windows(self.image, sizes, field, at)
+        drawn = draw_windows(self.image, sizes, field, at=at)
         check()
         box = patch_box(sizes[k], field, at)
         small, = build_pyramid(self.image, [sizes[k]])
         patch = small[(..., *region(small, [math.floor(share*1000)/1000 for share in box]))]
         names = [f"the photograph at scale {k}", f"what the window sees: {field} × {field}"]
         inside = sheet([small, patch], names, 200)
-        code = (f"sizes, factor = schedule(image.shape[-2:], {given[0]}, {given[1]}, {given[2]})\n"
+        code = (f"sizes, factor = schedule(image.shape[-2:], {given[0]}, {given[1]}, scale_factor={given[2]})\n"
                 f"result = draw_windows(image, sizes, receptive_field({state['layers']}), {at})")
         listed = ", ".join(f"{h}×{w}" for h, w in sizes)
         says = (f"{len(sizes)} scales, factor {factor:.3f}: {listed}. Scale {k}'s window of {field}×{field} pixels "

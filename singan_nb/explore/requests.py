@@ -153,6 +153,7 @@ def save_shown(
     shown:Shown,
     folder:str|Path, # is made if it is not there
     name:str, # first part of the file names
+    *,
     suffix:str=".png", # of the picture, .gif for an animation
 ) -> Path: # the picture; the program lies beside it
     "Write a result, what it needs and the lines that make it again; nothing is overwritten."
@@ -173,10 +174,11 @@ def sheet(
     images, # list of (1, 3, H, W) of any sizes
     captions, # list of str
     height:int=150, # of every image, in pixels
+    *,
     columns:int|None=None, # images in a row
 ) -> Image.Image:
     "Images side by side."
-    return images_grid(images, captions, columns, height)
+    return images_grid(images, captions, columns, height=height)
 
 def stacked(
     *sheets, # Pillow pictures

@@ -20,6 +20,7 @@ def steer(
     model:SinGAN,
     seeds, # for each scale
     gains, # for each scale: 0 is no noise, 1 the usual
+    *,
     start_scale:int=0, # coarser scales give their reconstruction
     size:tuple|None=None, # (H, W); the photograph's by default
     known=(), # of (1, 3, H, W): the first scales' images, if they are known
@@ -32,7 +33,7 @@ def steer(
     for k in range(start_scale + len(images), len(sizes)):
         check()
         base = model.scales[k].enlarge(images[-1], sizes[k]) if images else model.entry(start_scale, sizes)
-        noise = sample_noises(model, [0], seeds[k], start_scale, sizes)[k - start_scale]
+        noise = sample_noises(model, [0], seeds[k], start_scale=start_scale, sizes=sizes)[k - start_scale]
         images.append(run(model.scales[k], gains[k]*noise, base))
     return images
 
@@ -55,19 +56,19 @@ class ScalesController(Controller):
             raise SinGANError(f"{size[0]} × {size[1]} is more than two megapixels; use sample(…) for that")
         seeds = [state["seed"] + state[f"other{k}"] for k in range(n)]
         gains = [round(state[f"gain{k}"], 4) for k in range(n)]
-        images = self.images(seeds, gains, start, size, check)
+        images = self.images(seeds, gains, start, size=size, check=check)
         result = images[-1].clamp(-1, 1)
         code = (f"images = steer(model, {seeds}, {gains},\n               start_scale={start}, size={size})\n"
                 "result = images[-1].clamp(-1, 1)")
         says = f"start scale {start}, seeds {seeds}, gains {gains}, {size[0]} × {size[1]} pixels"
         return Shown(result, self.draw(images, start, size), says, code, self.inputs)
 
-    def images(self, seeds, gains, start, size, check):
+    def images(self, seeds, gains, start, *, size, check):
         "The images of all scales; those whose settings have not changed are taken from the last time."
         keys = [(start, size, *zip(seeds[start:k + 1], gains[start:k + 1])) for k in range(start, len(seeds))]
         old, known = dict(self.kept), []
         while len(known) < len(keys) and keys[len(known)] in old: known.append(old[keys[len(known)]])
-        images = steer(self.model, seeds, gains, start, size, known, self.run, check)
+        images = steer(self.model, seeds, gains, start_scale=start, size=size, known=known, run=self.run, check=check)
         self.kept = list(zip(keys, images))
         return images
 
@@ -85,7 +86,7 @@ class ScalesController(Controller):
         top = sheet([self.model.image, images[-1]], ["photograph", "sample"], 200)
         strip = sheet(images + [(x/(3*s + 1e-6)).clamp(-1, 1) for x, s in zip(added, spread)],
                       [f"scale {k}" for k, _ in enumerate(images, start)] + [f"adds ±{s:.2g}" for s in spread],
-                      height, len(images))
+                      height, columns=len(images))
         return packed(stacked(top, strip), f"A sample that starts at scale {start} beside the photograph; below, "
                       "the image of every scale and what it added, with standard deviations "
                       + ", ".join(f"{s:.2g}" for s in spread))

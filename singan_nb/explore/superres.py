@@ -50,30 +50,30 @@ class SuperresController(Controller):
     def show(self, state, check):
         "Bicubic and SinGAN in one picture, and a detail of both."
         plan = plan_enlargement(self.image.shape[-2:], state["factor"])
-        key = [state[name] for name in ("factor", "seed", "noise", "strength", "consistent")]
-        if self.passes[0] != key:
+        given = {name: state[name] for name in ("seed", "noise", "strength", "consistent")}
+        if self.passes[0] != (plan, given):
             made = []
-            for image in enlarge_by_passes(self.model(plan, check), self.image, plan, *key[1:]):
+            for image in enlarge_by_passes(self.model(plan, check), self.image, plan, **given):
                 made.append(image); check()
-            self.passes = key, made
+            self.passes = (plan, given), made
         k = min(state["step"], plan.passes)
         result = self.passes[1][k - 1]
         (h, w), noise = result.shape[-2:], "on" if state["noise"] else "off"
         says = (f"pass {k} of {plan.passes}, {h} × {w} pixels, strength {state['strength']:.2g}, noise {noise}, "
                 f"seed {state['seed']}")
         picture = self.draw(result, state["split"]/100, says)
-        return Shown(result, picture, says, self.code(key, k), self.inputs, dict(step=plan.passes))
+        return Shown(result, picture, says, self.code(plan.factor, given, k), self.inputs, dict(step=plan.passes))
 
-    def code(self, key, k):
+    def code(self, factor, given, k):
         "The lines that make it."
-        factor, seed, noise, strength, consistent = key
+        options = ", ".join(f"{name}={value}" for name, value in given.items())
         lines = [f"plan = plan_enlargement(image.shape[-2:], {factor})"]
         if self.pretrained: lines.insert(0, "image = model.image")
         else: lines += [f"settings = Config.preset('class', iters={self.iters})",
                         "config = superres_config(image.shape[-2:], plan, settings)",
                         "model = train(image, config, progress=False)"]
-        return "\n".join([*lines, f"passes = list(enlarge_by_passes(model, image, plan, {seed}, {noise}, {strength},",
-                          f"                                {consistent}))", f"result = passes[{k - 1}]"])
+        return "\n".join([*lines, "passes = list(enlarge_by_passes(model, image, plan,",
+                          f"                                {options}))", f"result = passes[{k - 1}]"])
 
     def draw(self, result, split, says):
         "The picture."

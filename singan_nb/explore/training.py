@@ -49,8 +49,8 @@ def look(
 ) -> list: # of (1, 3, H, W)
     "Photograph, reconstruction and sample of the scale in progress; the training does not notice."
     trainer = watch.trainer
-    scale, draw = copy.deepcopy(trainer.scale).eval(), seeded(0, "look", device=trainer.real.device)
-    noise = white_noise(trainer.real.shape[-2:], 1, trainer.grey, draw)
+    scale, rng = copy.deepcopy(trainer.scale).eval(), seeded(0, "look", device=trainer.real.device)
+    noise = white_noise(trainer.real.shape[-2:], 1, trainer.grey, rng=rng)
     with torch.no_grad():
         made = scale.reconstruct(trainer.rec_base), scale(noise, trainer.bases(0))
     return [trainer.real, *(image.clamp(-1, 1) for image in made)]
@@ -107,7 +107,7 @@ class TrainingController(Controller, Callback):
         "Train if it is asked for, and say how it stands."
         if self.phase == "running":
             self.begun, self.next, self.done = time.monotonic(), 0., None
-            try: self.model = train(self.image, self.config(state), self.folder, True, "auto", [self], False)
+            try: self.model = train(self.image, self.config(state), self.folder, resume=True, device="auto", callbacks=[self], progress=False)
             except BaseException:
                 self.phase = "ready" if read_config(self.folder) is None else "paused"
                 raise

@@ -126,6 +126,7 @@ class Explorer(widgets.VBox):
         controller:Controller,
         controls:dict, # by name of the state: the widget whose `value` it is
         height:int, # of the place for the picture, in pixels
+        *,
         wide=None, # more controls, by name of the state, each in a line of its own
         buttons=(), # more of them
         columns:int=3, # of controls
@@ -176,7 +177,7 @@ class Explorer(widgets.VBox):
         "Write what is shown; say where, or what went wrong. Raises `SinGANError` if the explorer is closed."
         if self.controller is None: raise SinGANError("this explorer is closed; open it again")
         try:
-            file = save_shown(self.controller.shown, self.folder, self.controller.name, self.controller.suffix)
+            file = save_shown(self.controller.shown, self.folder, self.controller.name, suffix=self.controller.suffix)
             self.say("done", f"saved {file} and {file.with_suffix('.py').name}")
         except (SinGANError, OSError) as problem: self.say("error", str(problem))
 

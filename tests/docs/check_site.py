@@ -210,9 +210,9 @@ def test_the_page_draws_python_s_sample(site, page, name, seed, start, size):
     page.goto(f"{site}/try.html", timeout=WAIT)
     drawn = page.evaluate(DRAW, [name, seed, start, list(size or model.sizes[-1])])
     assert [tuple(s) for s in drawn["sizes"]] == [tuple(s) for s in model.sizes_for(size)]
-    ours, theirs = page_sample(model, seed, start, size), torch.tensor(drawn["data"]).reshape(drawn["dims"]).clamp(-1, 1)
+    ours, theirs = page_sample(model, seed, start, size=size), torch.tensor(drawn["data"]).reshape(drawn["dims"]).clamp(-1, 1)
     assert ours.shape == theirs.shape and (ours - theirs).abs().max() < 1e-3
-    other = page_sample(model, (seed + 1) % 2**32, start, size)
+    other = page_sample(model, (seed + 1) % 2**32, start, size=size)
     assert (other - theirs).abs().max() > .005                   # another seed is another picture
 
 

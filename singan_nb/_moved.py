@@ -41,11 +41,11 @@ MOVED = {                                                        # old module: {
 RENAMED = {                                                      # old argument: (new one, the functions that have it, by module)
     "generator": ("rng", {
         "animate": "animate", "edit": "edit", "engine": "window_corner", "gan": "ring", "harmonize": "harmonize", "losses": "tune_noise",
-        "models": "white_noise SinGAN.draw_noises", "networks": "init_weights", "paint": "paint_to_image", "retarget": "retarget",
+        "models": "white_noise GeneratorPyramid.draw_noises", "networks": "init_weights", "paint": "paint_to_image", "retarget": "retarget",
         "sampling": "pick_seed sample sample_batches inject inject_everywhere inject_masked", "scale": "critic_step",
         "superres": "enlarge_by_passes super_resolve", "wgan": "gradient_penalty"}),
     "scale": ("start_scale", {"edit": "edit", "harmonize": "harmonize", "paint": "paint_to_image", "sampling": "check_injection inject inject_masked"}),
-    "every": ("all_scales", {"models": "SinGAN.forward SinGAN.reconstruct", "sampling": "sample sample_batches"}),
+    "every": ("all_scales", {"models": "GeneratorPyramid.forward GeneratorPyramid.reconstruct", "sampling": "sample sample_batches"}),
 }
 
 

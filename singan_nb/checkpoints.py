@@ -28,7 +28,7 @@ def trainer_tensors(
     trainer, # of a scale
 ) -> dict: # tensors by name
     "Everything the next iteration depends on, as tensors by name."
-    tensors = {"random": trainer.random.get_state(), "z_star": trainer.scale.z_star}
+    tensors = {"random": trainer.rng.get_state(), "z_star": trainer.scale.z_star}
     for name, network, optimizer in zip("gd", (trainer.scale.generator, trainer.critic), trainer.optimizers):
         tensors |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
         for i, moments in optimizer.state_dict()["state"].items():
@@ -51,7 +51,7 @@ def restore_trainer(
 ):
     "Put a trainer where `trainer_tensors` found one."
     trainer.iteration = iteration
-    trainer.random.set_state(tensors["random"]); trainer.scale.z_star.copy_(tensors["z_star"])
+    trainer.rng.set_state(tensors["random"]); trainer.scale.z_star.copy_(tensors["z_star"])
     for name, network, optimizer in zip("gd", (trainer.scale.generator, trainer.critic), trainer.optimizers):
         network.load_state_dict(network_tensors(tensors, name))
         for i, parameter in enumerate(network.parameters()):

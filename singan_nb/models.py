@@ -156,6 +156,7 @@ class GeneratorPyramid(ScaleStack):
         noises:list,
         base:torch.Tensor|None=None, # (N, 3, H, W), what enters the start scale, see `entry`; zeros by default
         start_scale:int=0,
+        *,
         sizes:list|None=None, # of (H, W), one for each scale; the training's by default
         all_scales:bool=False, # return the image of every scale?
         run=Scale.__call__, # how a scale is applied to noise and base

@@ -191,7 +191,7 @@ def page_sample(
     model = as_model(model)
     sizes = model.sizes_for(as_size(size))
     noises = page_noises(sizes, model.grey_noise, seed, start_scale=start_scale)
-    return model(noises[start_scale:], model.entry(start_scale, sizes), start_scale, sizes).clamp(-1, 1)
+    return model(noises[start_scale:], model.entry(start_scale, sizes), start_scale, sizes=sizes).clamp(-1, 1)
 
 # %% ../nbs/practice/29_onnx.ipynb #3c6b94f5
 def run_onnx(

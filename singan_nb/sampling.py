@@ -59,7 +59,7 @@ def pick_seed(
     "The seed of what is drawn. Raises `SinGANError` if seed and generator are given, or are something else."
     if rng is None: return as_whole("seed", 0 if seed is None else seed)
     if not isinstance(rng, torch.Generator):
-        raise SinGANError(f"generator must be a torch.Generator, not {type(rng).__name__}; a number is a seed")
+        raise SinGANError(f"rng must be a torch.Generator, not {type(rng).__name__}; a number is a seed")
     if seed is not None: raise SinGANError(f"seed={seed!r} and a generator are given; give one of them")
     return int(torch.randint(2**62, (), generator=rng, device=rng.device).item())
 
@@ -141,7 +141,8 @@ def _batches(model, base, n, seed, start_scale, sizes, batch=None, all_scales=Fa
         needed = sampling_memory(sizes[-1], finest_width(model), len(numbers), tile=tile)
         with memory_for(sizes[-1], needed, model.device, n=len(numbers)):
             noises = sample_noises(model, numbers, seed, start_scale=start_scale, sizes=sizes) if noise else [None]*(len(sizes) - start_scale)
-            images = model(noises, base.expand(len(numbers), -1, -1, -1), start_scale, sizes, all_scales, in_tiles(tile))
+            images = model(noises, base.expand(len(numbers), -1, -1, -1), start_scale, sizes=sizes, all_scales=all_scales,
+                           run=in_tiles(tile))
         yield check_finite(images)
 
 
@@ -233,7 +234,7 @@ def inject(
     noise:bool=True, # noise at this scale and the finer ones?
     rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
-    "What the scales from `scale` up make of an image (paper, section 4). Raises `SinGANError`, as `sample` does."
+    "What the scales from `start_scale` up make of an image (paper, section 4). Raises `SinGANError`, as `sample` does."
     model, image, seed, size = as_model(model), as_image(image), pick_seed(seed, rng), as_size(size)
     check_injection(model, image, start_scale, size=size)
     sizes = check_sampling(model, n, start_scale, size=size)

@@ -34,7 +34,7 @@ def test_the_first_frame_is_the_reconstruction(model, start_scale, border):
 @pytest.mark.parametrize("start_scale", [0, 1, 2])
 def test_at_another_size_the_first_frame_is_what_enters_without_noise(model, start_scale, border):
     size, sizes = (25, 61), model.sizes_for((25, 61))
-    still = model([None]*(3 - start_scale), model.entry(start_scale, sizes), start_scale, sizes) if start_scale else model.reconstruct(size=size)
+    still = model([None]*(3 - start_scale), model.entry(start_scale, sizes), start_scale, sizes=sizes) if start_scale else model.reconstruct(size=size)
     assert torch.allclose(next(animate(model, start_scale, border=border, size=size)), still.clamp(-1, 1), atol=1e-6)
 
 

@@ -85,11 +85,11 @@ def test_other_proportions_are_resized_and_said(model, dunes, edited, recwarn):
 @pytest.mark.parametrize("blend", ["feather", "gradient"])
 def test_beyond_the_margins_nothing_changes(model, edited, function, scale, blend):
     grow, feather = (.08, .04) if function is edit else (.03, .03)
-    results, beyond = function(model, *edited, scale, n=3, seed=4, blend=blend), (soft_mask(edited[1], grow, feather) == 0).expand_as(model.image)
+    results, beyond = function(model, *edited, start_scale=scale, n=3, seed=4, blend=blend), (soft_mask(edited[1], grow, feather) == 0).expand_as(model.image)
     assert 0 < beyond.float().mean() < 1
     for result in results[:, None]:
         assert torch.equal(result[beyond], model.image[beyond]) and not torch.equal(result, model.image)
-    assert torch.equal(results, function(model, *edited, scale, n=3, seed=4, blend=blend)) and not torch.equal(results[0], results[1])
+    assert torch.equal(results, function(model, *edited, start_scale=scale, n=3, seed=4, blend=blend)) and not torch.equal(results[0], results[1])
 
 
 def neighbours(x): return x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
@@ -148,7 +148,7 @@ def test_masks_that_cannot_be(model, edited, change, words):
 
 def test_ways_to_blend_that_cannot_be(model, edited):
     for function in (edit, harmonize):
-        with pytest.raises(SinGANError, match="'glue' is unknown; it must be one of feather, gradient"): function(model, *edited, 1, blend="glue")
+        with pytest.raises(SinGANError, match="'glue' is unknown; it must be one of feather, gradient"): function(model, *edited, start_scale=1, blend="glue")
 
 
 def test_a_mask_lost_in_resizing(model):
@@ -244,14 +244,15 @@ def test_painting_with_quantized_training(model, dunes):
     assert paint_to_image(model, dunes, 1, quantize=True, iters=2, size=(33, 100)).shape[-2:] == (33, 100)
 
 
-def test_commands_equal_functions(files, model, capsys):
-    "Each command writes what its function gives, and says where and from which scale."
+@pytest.mark.parametrize("flag", ["--start-scale", "--scale"])
+def test_commands_equal_functions(files, model, capsys, flag):
+    "Each command writes what its function gives, and says where and from which scale; --scale is the old name of --start-scale."
     f = lambda name: str(files/name)
     image, mask = load_image(files/"edited.png"), load_mask(files/"mask.png")
     for words, expected in ((["edit", f("model.safetensors"), f("edited.png"), f("mask.png")], edit(model, image, mask, start_scale=2, seed=1)),
                             (["harmonize", f("model.safetensors"), f("edited.png"), f("mask.png")], harmonize(model, image, mask, start_scale=2, seed=1)),
                             (["paint", f("model.safetensors"), f("edited.png")], paint_to_image(model, image, 2, seed=1))):
-        assert run_command([*words, "--scale", "2", "--seed", "1", "--out", f("out.png"), "--strip"]) == 0
+        assert run_command([*words, flag, "2", "--seed", "1", "--out", f("out.png"), "--strip"]) == 0
         said = capsys.readouterr().out
         assert f"wrote {f('out.png')}, 30×48 pixels, from scale 2 of 1 to 2\n" in said and f"wrote {f('out_strip.png')}" in said
         assert (load_image(files/"out.png") - expected).abs().max() < .005 and load_image(files/"out_strip.png").shape[-2] > 160
@@ -259,14 +260,14 @@ def test_commands_equal_functions(files, model, capsys):
 
 
 def test_commands_choose_a_scale_and_say_it(files, model, capsys):
-    "Without --scale they use the function's default; --grid is the old name of --strip; --blend is handed on."
+    "Without --start-scale they use the function's default; --grid is the old name of --strip; --blend is handed on."
     f = lambda name: str(files/name)
     image, mask = load_image(files/"edited.png"), load_mask(files/"mask.png")
     for words, expected in ((["edit", f("model.safetensors"), f("edited.png"), f("mask.png"), "--blend", "gradient"], edit(model, image, mask, seed=1, blend="gradient")),
                             (["harmonize", f("model.safetensors"), f("edited.png"), f("mask.png")], harmonize(model, image, mask, seed=1)),
                             (["paint", f("model.safetensors"), f("edited.png")], paint_to_image(model, image, seed=1))):
         assert run_command([*words, "--seed", "1", "--out", f("out.png"), "--grid"]) == 0
-        assert "from scale 1 of 1 to 2, chosen; --scale sets it\n" in capsys.readouterr().out
+        assert "from scale 1 of 1 to 2, chosen; --start-scale sets it\n" in capsys.readouterr().out
         assert (load_image(files/"out.png") - expected).abs().max() < .005 and (files/"out_strip.png").exists()
         (files/"out_strip.png").unlink()
 

@@ -84,7 +84,7 @@ def test_a_row_belongs_to_a_picture_and_not_to_a_path(tmp_path, dunes, monkeypat
     folders, config = [], Config.preset("class", max_size=48, iters=3)
     def row(name, config, number, device, run): folders.append(run.name); return dict(starts=[]), [dunes]*7
     monkeypatch.setattr(bench, "quality_row", row)
-    monkeypatch.setattr(bench, "bench_row", lambda name, *rest: timed.append(name) or dict(pace=dict(height=1, width=1, expected=2, milliseconds=[3.], memory=None)))
+    monkeypatch.setattr(bench, "bench_row", lambda name, *rest, **_: timed.append(name) or dict(pace=dict(height=1, width=1, expected=2, milliseconds=[3.], memory=None)))
     results, timed, times = open_results(out, "here", "quality"), [], open_results(tmp_path/"b.json", "here", "bench")
     def measure(*names):
         measure_all(out, results, names, configs={("class", 0): config}, number=4, device="cpu", runs=tmp_path/"runs", report=str)

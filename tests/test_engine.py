@@ -208,7 +208,7 @@ def cuda(monkeypatch):
 @pytest.mark.parametrize("patterns, recorded", [(((1,),), [4]), (((1, 0), (0, 1)), [4, 5]), (((1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)), [5, 6, 7, 8])])
 def test_patterns_run_eagerly_before_they_are_recorded(cuda, patterns, recorded):
     "At least three iterations before the first recording, and one of each pattern; then nothing runs but replays."
-    replay, played = Replay(random=None), []
+    replay, played = Replay(rng=None), []
     def play(bases, weights):
         played.append((iteration, weights, cuda.recording))
         return torch.tensor(float(iteration))
@@ -224,7 +224,7 @@ def test_patterns_run_eagerly_before_they_are_recorded(cuda, patterns, recorded)
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_collector_rests_while_a_graph_is_recorded(cuda, enabled):
     "Freeing an older graph then would make the recording invalid. Afterwards the collector is as before, also after an error."
-    replay, seen = Replay(random=None, eager=0), []
+    replay, seen = Replay(rng=None, eager=0), []
     def play(bases, weights):
         seen.append((cuda.recording, gc.isenabled()))
         if cuda.recording and len(seen) == 2: raise ZeroDivisionError
@@ -242,7 +242,7 @@ def test_the_collector_rests_while_a_graph_is_recorded(cuda, enabled):
 
 def test_a_trainer_and_its_graphs_are_freed_without_the_collector(cuda):
     one = trainer(FastTrainer, (30, 40))
-    replay = one.arithmetic.replay = Replay(one.random)
+    replay = one.arithmetic.replay = Replay(one.rng)
     for _ in range(5): one.step()
     held = [weakref.ref(each) for each in (one, replay, *(graph for graph, _ in replay.graphs.values()))]
     del replay

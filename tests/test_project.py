@@ -85,6 +85,21 @@ def test_rooms_and_functions_are_small():
                 assert lines <= 40, f"{module}.{node.name} has {lines} lines"
 
 
+FOUR_OR_MORE = {                                                 # by position: what PyTorch calls, what a formula orders, what only its own class calls
+    "passes.NormAct.forward", "passes.NormActSlope.forward", "metrics.frechet_distance", "files.check_number", "explore.view.slider",
+    "scale.ReadableStep.critic", "engine.FastStep.critic", "engine.FastStep.generate", "engine.FastStep.fake", "explore.critic.CriticController.draw", "explore.edit.EditController.draw"}
+
+
+def test_arguments_beyond_the_third_are_given_by_name():
+    for module, path in rooms(ROOT/"singan_nb").items():
+        for owner in [tree := ast.parse(path.read_text()), *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+            for node in owner.body:
+                if not isinstance(node, ast.FunctionDef) or (node.name.startswith("_") and node.name != "__init__"): continue
+                names = [arg.arg for arg in node.args.posonlyargs + node.args.args if arg.arg not in ("self", "cls")]
+                path = ".".join([module, *([owner.name] if owner is not tree else []), node.name])
+                assert len(names) <= 3 or path in FOUR_OR_MORE, f"{path}{tuple(names)}"
+
+
 def test_links_lead_somewhere():
     texts = [(p, source(cell)) for p in NOTEBOOKS for cell in cells(p, "markdown")] + [(p, p.read_text()) for p in (ROOT/"README.md", ROOT/"CONTRIBUTING.md")]
     for file, text in texts:

@@ -223,7 +223,7 @@ def test_a_generator_in_the_place_of_a_seed(model, name):
     seed = torch.randint(2**62, (), generator=torch.Generator().manual_seed(5)).item()
     assert torch.equal(first, draw(model, seed=seed)) and torch.equal(draw(model), draw(model, seed=0))
     with pytest.raises(SinGANError, match="seed=0 and a generator are given"): draw(model, seed=0, generator=generator)
-    with pytest.raises(SinGANError, match="generator must be a torch.Generator, not int"): draw(model, generator=5)
+    with pytest.raises(SinGANError, match="rng must be a torch.Generator, not int"): draw(model, rng=5)
     for seed in (1.5, "1", torch.tensor(.5)):
         with pytest.raises(SinGANError, match="must be a whole number"): draw(model, seed=seed)
 

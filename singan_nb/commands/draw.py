@@ -111,30 +111,29 @@ def _write_sheets(network, shown, out, grid, strip, seed, size):
                      ["photograph"] + [f"start scale {k}" for k in starts], out/SHEETS[1])
 
 # %% ../../nbs/reference/033_draw.ipynb #drw00015
-def _chosen(network, scale, share, option, first=1):
+def _chosen(network, start_scale, share, first=1):
     "The scale to use, and the words for it."
     from singan_nb.sampling import scale_at
-    used = scale_at(network, share, first) if scale is None else scale
+    used = scale_at(network, share, first) if start_scale is None else start_scale
     return used, f"from scale {used} of {first} to {len(network.scales) - 1}" + (
-        f", chosen; {option} sets it" if scale is None else "")
+        ", chosen; --start-scale sets it" if start_scale is None else "")
 
 def write_result(
     network, # `SinGAN`
     given, # image, (1, 3, H, W): the first of the strip
     apply, # function of a scale that makes an image
     *,
-    scale, # where it enters; None: chosen by `share`
+    start_scale, # where it enters; None: chosen by `share`
     share, # see `scale_at`
     out, # Path
     strip, # write those of all scales too?
-    option="--scale", # that sets the scale
     size=None, # (H, W) of the result; the model's own by default
 ):
     "Write what a function of the scale makes of a picture; with `strip`, for every scale."
     from singan_nb.images import save_image
-    scale, words = _chosen(network, scale, share, option)
+    start_scale, words = _chosen(network, start_scale, share)
     scales = range(1, len(network.scales))
-    image = apply(scale)
+    image = apply(start_scale)
     save_image(image, out)
     say(f"wrote {out}, {image.shape[-2]}×{image.shape[-1]} pixels, {words}")
     if not strip: return
@@ -146,13 +145,13 @@ def write_result(
 
 # %% ../../nbs/reference/033_draw.ipynb #drw00018
 EntryScale = Annotated[Optional[int], typer.Option(
-    help="Where it enters, 1 or higher; lower scales change more. Chosen if not given.")]
+    "--start-scale", "--scale", help="Where it enters, 1 or higher; lower scales change more. Chosen if not given.")]
 
 @command("paint", "Applications", "singan paint dunes drawing.png --out painted.png")
 def paint_command(
     model:Model,
     paint:Annotated[str, typer.Argument(help="A picture file with the drawing.")],
-    out:Picture, *, scale:EntryScale = None,
+    out:Picture, *, start_scale:EntryScale = None,
     quantize:Annotated[bool, typer.Option("--quantize", help="Train the scale for the main colours first.")] = False,
     colours:Annotated[int, typer.Option(help="With --quantize: how many.")] = 5,
     seed:Seed = 0, strip:Strip = False, device:Device = "auto", quiet:Quiet = None,
@@ -165,18 +164,18 @@ def paint_command(
         palette(network.image, colours, seed)                                  # raises for a number that cannot be
         say(f"each scale that is used is trained for {colours} colours first, 300 iterations")
     make = lambda k: paint_to_image(network, drawing, k, quantize=quantize, colours=colours, seed=seed)
-    write_result(network, drawing, make, scale=scale, share=PAINT_SHARE, out=out, strip=strip)
+    write_result(network, drawing, make, start_scale=start_scale, share=PAINT_SHARE, out=out, strip=strip)
 
 # %% ../../nbs/reference/033_draw.ipynb #drw00020
 Blend = Annotated[str, one_of("How the part meets the photograph.", "feather", "gradient")]
 
-def _change(function, share, model, picture, mask, scale, out, seed, blend, strip, device):
+def _change(function, share, model, picture, mask, start_scale, out, seed, blend, strip, device):
     "What `singan edit` and `singan harmonize` do."
     from singan_nb.masks import load_mask
     check_picture_name(out)
     network, image, marked = open_model(model, device), open_photograph(picture), load_mask(mask)
-    make = lambda k: function(network, image, marked, k, seed=seed, blend=blend)
-    write_result(network, image, make, scale=scale, share=share, out=out, strip=strip)
+    make = lambda k: function(network, image, marked, start_scale=k, seed=seed, blend=blend)
+    write_result(network, image, make, start_scale=start_scale, share=share, out=out, strip=strip)
 
 @command("edit", "Applications", "singan edit dunes edited.png mask.png --out out.png")
 def edit_command(
@@ -184,12 +183,12 @@ def edit_command(
     edited:Annotated[str, typer.Argument(help="A picture file: the photograph with a part changed.")],
     mask:Annotated[str, typer.Argument(help="A picture file of the same size: white where it was changed.")],
     *,
-    out:Picture, scale:EntryScale = None, blend:Blend = "feather", seed:Seed = 0, strip:Strip = False,
+    out:Picture, start_scale:EntryScale = None, blend:Blend = "feather", seed:Seed = 0, strip:Strip = False,
     device:Device = "auto", quiet:Quiet = None,
 ):
     "Make an edit part of the photograph."
     from singan_nb.edit import EDIT_SHARE, edit
-    _change(edit, EDIT_SHARE, model, edited, mask, scale, out, seed, blend, strip, device)
+    _change(edit, EDIT_SHARE, model, edited, mask, start_scale, out, seed, blend, strip, device)
 
 @command("harmonize", "Applications", "singan harmonize dunes pasted.png mask.png --out out.png")
 def harmonize_command(
@@ -197,12 +196,12 @@ def harmonize_command(
     composite:Annotated[str, typer.Argument(help="A picture file: the background with an object pasted in.")],
     mask:Annotated[str, typer.Argument(help="A picture file of the same size: white on the object.")],
     *,
-    out:Picture, scale:EntryScale = None, blend:Blend = "feather", seed:Seed = 0, strip:Strip = False,
+    out:Picture, start_scale:EntryScale = None, blend:Blend = "feather", seed:Seed = 0, strip:Strip = False,
     device:Device = "auto", quiet:Quiet = None,
 ):
     "Give a pasted object the look of its background."
     from singan_nb.harmonize import HARMONIZE_SHARE, harmonize
-    _change(harmonize, HARMONIZE_SHARE, model, composite, mask, scale, out, seed, blend, strip, device)
+    _change(harmonize, HARMONIZE_SHARE, model, composite, mask, start_scale, out, seed, blend, strip, device)
 
 # %% ../../nbs/reference/033_draw.ipynb #drw00024
 def _film_strip(films, file):
@@ -238,7 +237,7 @@ def animate_command(
     network = open_model(model, device)
     size = output_size(network.sizes[-1], height, width)
     check_film(out, fps, size or network.sizes[-1])
-    start_scale, words = _chosen(network, start_scale, ANIMATE_SHARE, "--start-scale", first=0)
+    start_scale, words = _chosen(network, start_scale, ANIMATE_SHARE, first=0)
     make = lambda k, length: animate(network, k, alpha, beta=beta, frames=length, seed=seed, loop=loop, border=border, size=size)
     film = make(start_scale, frames)
     tell_drawing(network, size, frames, what="frame")

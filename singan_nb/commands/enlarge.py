@@ -124,4 +124,4 @@ def retarget_command(
     size = output_size(own, own[0] if height is None else height, own[1] if width is None else width)
     check_picture_name(out, size)
     make = lambda k: retarget(network, size, k, seed=seed)
-    write_result(network, network.image, make, scale=start_scale, share=RETARGET_SHARE, out=out, strip=strip, option="--start-scale", size=size)
+    write_result(network, network.image, make, start_scale=start_scale, share=RETARGET_SHARE, out=out, strip=strip, size=size)

@@ -38,7 +38,7 @@ class PyramidController(Controller):
         names = [f"the photograph at scale {k}", f"what the window sees: {field} × {field}"]
         inside = sheet([small, patch], names, 200)
         code = (f"sizes, factor = schedule(image.shape[-2:], {given[0]}, {given[1]}, scale_factor={given[2]})\n"
-                f"result = draw_windows(image, sizes, receptive_field({state['layers']}), {at})")
+                f"result = draw_windows(image, sizes, receptive_field({state['layers']}), at={at})")
         listed = ", ".join(f"{h}×{w}" for h, w in sizes)
         says = (f"{len(sizes)} scales, factor {factor:.3f}: {listed}. Scale {k}'s window of {field}×{field} pixels "
                 f"covers {box[2]:.0%} of the height and {box[3]:.0%} of the width")

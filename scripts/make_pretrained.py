@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from singan_nb.all import Config, bundled_images, evaluate, frame, load_image, rmse, sample, train
+from singan_nb.all import Config, bundled_images, evaluate, frame, load_image, reconstruction_error, sample, train
 from singan_nb.models import PRETRAINED
 
 # Pictures of a few large things keep their layout with a coarsest scale of which one window sees most of the height.
@@ -31,7 +31,7 @@ def quality(model, number=50):
     scores = evaluate(model.image, fakes)
     return dict(sifid=round(scores["sifid"].mean().item(), 3), swd=round(scores["swd"].mean().item(), 4),
                 diversity=round(scores["diversity"], 3), frame=round(frame(model.image, fakes).mean().item(), 3),
-                rmse=round(rmse(model.reconstruct(), model.image)/2, 4), samples=number)
+                rmse=round(reconstruction_error(model), 4), samples=number)
 
 
 def make(name, config, run, folder, device="auto"):

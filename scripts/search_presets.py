@@ -12,7 +12,7 @@ from statistics import mean
 
 from filelock import FileLock, Timeout
 
-from singan_nb.all import Config, bundled_images, evaluate, frame, images_grid, load_image, rmse, sample, save_image, train
+from singan_nb.all import Config, bundled_images, evaluate, frame, images_grid, load_image, reconstruction_error, sample, save_image, train
 from singan_nb.bench import machine_name
 from singan_nb.files import atomic_write
 from singan_nb.devices import pick_device
@@ -49,7 +49,7 @@ def measured(model, number):
     fakes = sample(model, number, seed=0)
     scores = evaluate(model.image, fakes)
     row = dict(sifid=scores["sifid"].mean().item(), swd=scores["swd"].mean().item(), diversity=scores["diversity"],
-               frame=frame(model.image, fakes).mean().item(), rmse=rmse(model.reconstruct(), model.image)/2)
+               frame=frame(model.image, fakes).mean().item(), rmse=reconstruction_error(model))
     return row, [model.image, model.reconstruct().clamp(-1, 1), *fakes[:4, None]]
 
 

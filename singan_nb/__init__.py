@@ -13,31 +13,28 @@ if TYPE_CHECKING: from singan_nb.all import *
 __version__ = "0.1.0"
 
 __all__ = [
-    # photographs, drawings and masks: open, look, save
-    "load_image", "load_mask", "bundled_images", "as_image", "resize", "save_image", "show_images", "images_grid", "to_tensor", "to_pixels",
+    # photographs and masks: open, look, save
+    "load_image", "load_mask", "bundled_images", "as_image", "save_image", "show_images", "images_grid",
     # training on a photograph, or on many
-    "train", "Config", "Callback", "pick_device", "plan_training", "read_log", "train_many",
+    "train", "Config", "Callback", "plan_training", "train_many",
     # the model, those that come with the package, and other formats
-    "SinGAN", "load_pretrained", "pretrained_models", "import_official", "export_onnx",
+    "SinGAN", "load_pretrained", "import_official", "export_onnx",
     # samples, and images that enter at a scale
-    "sample", "sample_batches", "page_sample", "scale_at", "inject", "inject_masked",
-    # paint to image, editing, harmonization
-    "paint_to_image", "edit", "copy_part", "move_part", "harmonize", "paste",
-    # super-resolution, animation, other formats of a picture
-    "super_resolve", "plan_enlargement", "enlarge_by_passes", "superres_config", "animate", "save_animation", "show_animation", "retarget",
+    "sample", "sample_batches", "inject",
+    # the applications
+    "paint_to_image", "edit", "harmonize", "super_resolve", "animate", "save_animation", "retarget",
     # measures
-    "sifid", "swd", "diversity", "rmse", "psnr", "ssim", "evaluate",
-    # the parts, for those who build something else of them
-    "schedule", "build_pyramid", "receptive_field", "draw_windows", "Generator", "Critic", "Scale", "ScaleTrainer", "FastTrainer",
-    # errors: all are SinGANErrors but Interrupted, which is a KeyboardInterrupt
-    "SinGANError", "ImageError", "ConfigError", "DeviceError", "RunError", "ModelError", "OutOfMemory", "Interrupted",
+    "evaluate", "sifid", "swd", "diversity",
+    # what every function raises for what it cannot do
+    "SinGANError",
 ]
 
 
 if not TYPE_CHECKING:                                             # a checker would take this for a promise of any name
     def __getattr__(name):
         "A public name or a module, imported when it is first asked for."
-        if name in __all__: import_module("singan_nb.all")
+        from singan_nb._moved import FORMER
+        if name in __all__ or name in FORMER: import_module("singan_nb.all")
         elif name.startswith("_") or not find_spec(f"singan_nb.{name}"): raise AttributeError(f"module 'singan_nb' has no attribute {name!r}")
         else: import_module(f"singan_nb.{name}")
         return globals().get(name) or getattr(sys.modules["singan_nb.all"], name)

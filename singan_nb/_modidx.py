@@ -588,6 +588,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/singan_nb', 'doc_host': ''
             'singan_nb.losses': { 'singan_nb.losses.edge_distance': ('lessons/losses.html#edge_distance', 'singan_nb/losses.py'),
                                   'singan_nb.losses.edge_strengths': ('lessons/losses.html#edge_strengths', 'singan_nb/losses.py'),
                                   'singan_nb.losses.noise_amplitude': ('lessons/losses.html#noise_amplitude', 'singan_nb/losses.py'),
+                                  'singan_nb.losses.reconstruction_error': ( 'lessons/losses.html#reconstruction_error',
+                                                                             'singan_nb/losses.py'),
                                   'singan_nb.losses.reconstruction_loss': ( 'lessons/losses.html#reconstruction_loss',
                                                                             'singan_nb/losses.py'),
                                   'singan_nb.losses.rmse': ('lessons/losses.html#rmse', 'singan_nb/losses.py'),

@@ -1,10 +1,17 @@
-"""Old names that still work, so that older scripts run: of functions that moved when the modules were divided, and of arguments.
+"""Old names that still work, so that older scripts run: of the package, of functions that moved when the modules were divided, of arguments.
 
 `from singan_nb.images import show_images` finds the function in `show`, and `sample(model, generator=...)` is `sample(model, rng=...)`.
 New code takes a name from where it lives now, and calls an argument as the signature does.
 """
 from functools import wraps
 from importlib import import_module
+
+FORMER = (                                                       # names that `singan_nb.` and the star had; the star has them no more
+    "resize to_tensor to_pixels pick_device read_log pretrained_models page_sample scale_at inject_masked copy_part move_part paste "
+    "plan_enlargement enlarge_by_passes superres_config show_animation rmse psnr ssim schedule build_pyramid receptive_field "
+    "draw_windows Generator Critic Scale ScaleTrainer FastTrainer ImageError ConfigError DeviceError RunError ModelError OutOfMemory "
+    "Interrupted"
+).split()
 
 MOVED = {                                                        # old module: {new module: names}
     "images": {

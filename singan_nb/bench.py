@@ -18,7 +18,7 @@ from .zoo import bundled_images
 from .reading import found
 from .images import load_image, resize, save_image
 from .show import images_grid
-from .losses import rmse
+from .losses import reconstruction_error, rmse
 from .metrics import evaluate, sifid
 from .models import SinGAN
 from .pyramid import build_pyramid
@@ -72,7 +72,7 @@ def quality_row(
     starts, pictures = zip(*(_measured(model, number, k) for k in range(min(2, len(model.scales)))))
     row = dict(seconds=round(seconds, 1), precision=pick_precision(config.precision, pick_device(device)),
                scales=len(model.scales),
-               height=image.shape[-2], width=image.shape[-1], rmse=rmse(reconstruction, image)/2,
+               height=image.shape[-2], width=image.shape[-1], rmse=reconstruction_error(model),
                other_sifid=_nearest(image), starts=starts)
     return row, [image, reconstruction, *pictures[0], *pictures[-1][:1]]
 
@@ -225,7 +225,7 @@ def bench_row(
                 threads=torch.get_num_threads(), memory=peak_memory(model.device))
     scores = evaluate(model.image, sample(model, 50, seed=0))
     return row | dict(sifid=scores["sifid"].mean().item(), swd=scores["swd"].mean().item(),
-                      diversity=scores["diversity"], rmse=rmse(model.reconstruct(), model.image)/2,
+                      diversity=scores["diversity"], rmse=reconstruction_error(model),
                       sampling=sampling_pace(model))
 
 # %% ../nbs/practice/27_bench.ipynb #ff315932

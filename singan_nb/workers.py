@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from .gather import begin_picture, file_checksum, read_state, state_file, write_state
 from .files import SinGANError, printable
 from .images import load_image
-from .losses import rmse
+from .losses import reconstruction_error
 from .metrics import sifid
 from .sampling import sample
 from .devices import pick_device
@@ -55,7 +55,7 @@ def _measured(model):
     image = model.image
     return dict(seconds=round(sum(model.record["seconds"], 0.), 1), scales=len(model.scales),
                 height=image.shape[-2], width=image.shape[-1],
-                rmse=round(rmse(model.reconstruct().clamp(-1, 1), image)/2, 4),
+                rmse=round(reconstruction_error(model), 4),
                 sifid=round(sifid(image, sample(model, 8, seed=0)).mean().item(), 4))
 
 def _train_when_free(device, **task):

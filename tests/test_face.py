@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 import singan_nb
 import singan_nb.all
 from singan_nb import _help
+from singan_nb._moved import FORMER
 
 ROOT = Path(__file__).resolve().parent.parent
 GATHERED = re.findall(r"^from singan_nb\.([\w.]+) import \*", (ROOT/"singan_nb"/"all.py").read_text(), re.M)
@@ -64,7 +65,7 @@ def test_the_star_brings_the_public_names_and_no_others():
     names = {}
     exec("from singan_nb.all import *", names)
     assert {*names} - {"__builtins__"} == {*singan_nb.__all__}
-    assert 55 <= len(singan_nb.__all__) == len(set(singan_nb.__all__)) <= 70
+    assert 28 <= len(singan_nb.__all__) == len(set(singan_nb.__all__)) <= 33
 
 
 @pytest.mark.parametrize("name", singan_nb.__all__)
@@ -75,15 +76,17 @@ def test_every_public_name_exists_and_says_what_it_is(name):
     if name not in CLASHES: assert getattr(singan_nb, name) is thing
 
 
-def test_python_that_is_offered_for_copying_needs_the_star_alone():
-    "The site's page, the README, and what explorers show as code: every name that they call there is public, or belongs to the explorers."
-    page = re.search(r'"from singan_nb.all import \*.*?;\n', (ROOT/"nbs"/"site"/"try.js").read_text(), re.S)[0]
+def test_python_that_is_offered_for_copying_imports_what_it_calls():
+    "The site's page, the README, and what explorers show as code: every name that they call there comes by the star, by an import beside it, or belongs to the explorers."
+    page = re.search(r'"from singan_nb.all import .*?;\n', (ROOT/"nbs"/"site"/"try.js").read_text(), re.S)[0]
     lines = [line for text in (ROOT/"README.md", ROOT/"nbs"/"index.ipynb") for line in text.read_text().splitlines()]
     trees = [ast.parse(path.read_text()) for path in (ROOT/"singan_nb"/"explore").glob("*.py")]
     shown = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     known = {name for module in GATHERED for name in import_module(f"singan_nb.{module}").__all__} - {*singan_nb.__all__}
     called = {name for text in [page, *lines, *(text for text in shown if " = " in text)] for name in re.findall(r"(?<![\w.])(\w+)\(", text)}
-    assert "page_sample" in called and "plan_enlargement" in called and not called & known
+    imports = [found for text in [page, *lines, *shown] for found in re.findall(r"from (singan_nb[\w.]*) import (\w+(?:, \w+)*)", text)]
+    assert all(hasattr(import_module(module), name) for module, names in imports for name in names.split(", "))
+    assert {"page_sample", "plan_enlargement"} <= called & known <= {name for _, names in imports for name in names.split(", ")}
 
 
 def test_names_beyond_the_star_can_still_be_imported():
@@ -91,6 +94,11 @@ def test_names_beyond_the_star_can_still_be_imported():
         for name in module.__all__: assert hasattr(singan_nb.all, name), f"{name} of {module.__name__}"
     from singan_nb.all import atomic_write, seeded, white_noise
     assert {"atomic_write", "seeded", "white_noise"}.isdisjoint(singan_nb.__all__) and callable(atomic_write) and callable(seeded) and callable(white_noise)
+
+
+def test_names_that_left_the_star_are_still_attributes_of_the_package():
+    assert len(FORMER) == len(set(FORMER)) and {*FORMER}.isdisjoint(singan_nb.__all__)
+    for name in FORMER: assert getattr(singan_nb, name) is getattr(singan_nb.all, name)
 
 
 def test_what_does_not_exist_is_an_attribute_error():

@@ -108,6 +108,7 @@ def test_memory_that_the_system_really_refuses(tmp_path):
     code = """if True:
         import resource, sys, torch
         from singan_nb.all import *
+        from singan_nb.devices import OutOfMemory
         torch.set_num_threads(1)
         train(load_image("dunes"), Config.preset("class", max_size=40, iters=2), progress=False)
         status = dict(line.split(":", 1) for line in open("/proc/self/status"))

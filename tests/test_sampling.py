@@ -277,6 +277,7 @@ UNDER_A_LIMIT = """
 import resource, sys
 import torch
 from singan_nb.all import *
+from singan_nb.devices import OutOfMemory
 model = SinGAN.load(sys.argv[1])
 sample(model)
 used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize"))*1024

@@ -44,7 +44,8 @@ class PyramidController(Controller):
                 f"covers {box[2]:.0%} of the height and {box[3]:.0%} of the width")
         picture = packed(stacked(drawn, inside), f"The photograph with the window of each scale as a frame; below, "
                          f"what scale {k} sees: {says}")
-        return Shown(drawn, picture, says, code, self.inputs, dict(scale=len(sizes) - 1))
+        return Shown(drawn, picture, says, code, self.inputs, dict(scale=len(sizes) - 1),
+                     imports=("from singan_nb.pyramid import draw_windows, receptive_field, schedule",))
 
 # %% ../../nbs/reference/024_pyramid.ipynb #204c3c19
 def explore_pyramid(

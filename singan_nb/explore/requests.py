@@ -30,6 +30,7 @@ class Shown:
     inputs:dict = field(default_factory=dict)  # by name, what the code needs: name or path, image, mask, model
     limits:dict = field(default_factory=dict)  # by name of a control, its largest value
     fps:float = 10                             # of an animation, frames a second
+    imports:tuple = ()                         # lines before the code, for names that the star does not bring
 
 class Dropped(Exception):
     "A request that a newer one has overtaken."
@@ -145,8 +146,8 @@ def program(
     "The Python file that makes a picture again."
     lines = [input_line(name, value, Path(file).stem) for name, value in shown.inputs.items()]
     save, more = ("save_animation", f", {shown.fps}") if file.endswith(".gif") else ("save_image", "")
-    return "\n".join(["from singan_nb.all import *", "from singan_nb.explore import *", *lines, shown.code,
-                      f"{save}(result, {file!r}{more})", ""])
+    return "\n".join(["from singan_nb.all import *", "from singan_nb.explore import *", *shown.imports,
+                      *lines, shown.code, f"{save}(result, {file!r}{more})", ""])
 
 # %% ../../nbs/reference/020_requests.ipynb #318f455e
 def save_shown(

@@ -62,7 +62,8 @@ class SuperresController(Controller):
         says = (f"pass {k} of {plan.passes}, {h} × {w} pixels, strength {state['strength']:.2g}, noise {noise}, "
                 f"seed {state['seed']}")
         picture = self.draw(result, state["split"]/100, says)
-        return Shown(result, picture, says, self.code(plan.factor, given, k), self.inputs, dict(step=plan.passes))
+        return Shown(result, picture, says, self.code(plan.factor, given, k), self.inputs, dict(step=plan.passes),
+                     imports=("from singan_nb.superres import enlarge_by_passes, plan_enlargement, superres_config",))
 
     def code(self, factor, given, k):
         "The lines that make it."

@@ -1,4 +1,4 @@
-"""Makes `help(train)` show what the source says: the comments that stand beside the parameters join the docstring.
+"""Makes `help(train)` show what the source says: the comments that stand beside the parameters, and an example, join the docstring.
 
 The notebooks document a parameter where it stands, and the site reads it there. `help`, editors and `?` read docstrings alone.
 """
@@ -8,6 +8,8 @@ import re
 import tokenize
 from importlib import import_module
 from types import ModuleType
+
+from singan_nb._examples import EXAMPLES
 
 
 USUAL = {                                                        # what need not be said in every signature
@@ -37,6 +39,7 @@ def explain_module(module):
         if inspect.isclass(thing): explain_class(thing)
         elif inspect.isfunction(inspect.unwrap(thing)): explain_function(thing)
         else: continue
+        if name in EXAMPLES: add(thing, "Example, after `from singan_nb.all import *`:\n" + EXAMPLES[name].rstrip().replace("\n", "\n    ")[1:])
         if name in homes: add(thing, f"{'Explained' if '/reference/' in homes[name] else 'Taught'} in {homes[name]}.")
     if callable(vars(module).get(module.__name__.rpartition(".")[2])): module.__class__ = CallableModule
 

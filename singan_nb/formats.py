@@ -94,7 +94,7 @@ def opened(
     data, # the content of a file
     kind, # Pillow's name for its format
 ): # a Pillow picture
-    "A Pillow picture that is not decoded yet, opened by the plug-in of this one format."
+    "A Pillow picture that is not decoded yet, opened by the plug-in of this one format. Raises what Pillow raises."
     Image.init()
     try: picture = Image.OPEN[kind][0](io.BytesIO(data), "")
     except (SyntaxError, IndexError, TypeError, struct.error): raise UnidentifiedImageError(f"not a {kind}") from None
@@ -107,7 +107,7 @@ def opened(
 def explained(
     name, # of the picture, for the message
 ):
-    "One clear line, an `ImageError`, for everything that can be wrong with a picture."
+    "Raises one clear line, an `ImageError`, for everything that can be wrong with a picture."
     try: yield
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ImageError(f"{name} unpacks to more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller first") from None

@@ -165,7 +165,7 @@ def resize(
     image:torch.Tensor, # (N, C, H, W)
     size:tuple, # (H, W) of the result, in pixels
 ) -> torch.Tensor: # (N, C, *size); a bicubic filter may overshoot the input's range a little
-    "Resize with an antialiased bicubic filter, on the tensor's own device; nothing is rounded."
+    "Resize with an antialiased bicubic filter, on the tensor's own device; nothing is rounded. Raises `SinGANError`."
     if min(size) < 1: raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
     if tuple(image.shape[-2:]) == tuple(size): return image
     return F.interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)

@@ -30,7 +30,7 @@ def as_list(
     device=None, # where they are wanted
     what:str="fakes", # how to call them in an error
 ) -> list: # of (1, 3, H, W)
-    "Images one by one, each of them checked."
+    "Images one by one. Raises `MetricError` for what is no tensor (N, 3, H, W) and no list of images."
     if torch.is_tensor(fakes) and fakes.ndim != 4:
         raise MetricError(f"{what} must have the shape (N, 3, H, W), not {tuple(fakes.shape)}")
     if not hasattr(fakes, "__iter__"):
@@ -122,7 +122,7 @@ def stem_features(
     layer:int=64, # features wanted: 64 (before the first pooling) or 192 (before the second)
     weights=None, # see `read_stem`
 ) -> torch.Tensor: # (N, layer, h, w), at least 0
-    "Feature maps of Inception-V3's first convolutions (Szegedy et al. 2016)."
+    "Feature maps of Inception-V3's first convolutions (Szegedy et al. 2016). Raises `MetricError` for another layer."
     if layer not in DEPTH:
         raise MetricError(f"layer={layer!r} is unknown; it must be 64 (the code's SIFID) or 192 (the paper's text)")
     _check_size([images], LEAST[layer], f"SIFID with {layer} features")
@@ -145,7 +145,7 @@ def sifid(
     *,
     weights=None, # None for the package's, "torchvision", or a path
 ) -> torch.Tensor: # (N,), double; less is closer
-    "Single Image Fréchet Inception Distance of each fake (Shaham et al. 2019, section 3)."
+    "Single Image Fréchet Inception Distance of each fake (Shaham et al. 2019, section 3). Raises `MetricError`."
     target = _gaussian(check_image(real), layer, weights)
     return torch.tensor([frechet_distance(*target, *_gaussian(fake, layer, weights))
                          for fake in as_list(fakes, real.device)], dtype=torch.double)
@@ -191,7 +191,7 @@ def swd(
     projections:int=128, # random directions
     seed:int=0, # of the directions
 ) -> torch.Tensor: # (N,), double; less is closer, 0 for the photograph itself
-    "Sliced Wasserstein distance of patches of each fake (Rabin et al. 2011; on pyramids, Karras et al. 2018)."
+    "Sliced Wasserstein distance of patches of each fake (Rabin et al. 2011; on pyramids, Karras et al. 2018). Raises `MetricError`."
     for name, value in (("levels", levels), ("patch", patch), ("projections", projections)):
         if as_whole(name, value) < 1: raise MetricError(f"{name}={value} is out of range; it must be at least 1")
     images = as_list(fakes, check_image(real).device)
@@ -208,7 +208,7 @@ def diversity(
     fakes, # (N, 3, H, W), or list of (1, 3, H, W), of one size; at least 2
 ) -> float: # 0 if all are the same
     ("How much the fakes differ from each other, per pixel, in units of the photograph's contrast "
-     "(Shaham et al. 2019, section 3).")
+     "(Shaham et al. 2019, section 3). Raises `MetricError` for one fake, and for fakes of several sizes.")
     images, contrast = as_list(fakes, check_image(real).device), real.mean(1).std().item()
     sizes = sorted({tuple(image.shape[-2:]) for image in images})
     if len(images) < 2: raise MetricError("diversity needs at least 2 fakes, 1 was given; the paper takes 100")
@@ -303,7 +303,7 @@ def evaluate(
     seed:int=0, # of the sliced Wasserstein distance's directions
 # "sifid" and "swd": (N,); "diversity": float or None; "real": the photograph as used; "notes": list of str
 ) -> dict:
-    "All measures of samples, and what there is to know about them."
+    "All measures of samples, and what there is to know about them. Raises `MetricError`, as `diversity` does."
     images = as_list(fakes)
     real, notes = match_size(check_image(real), images)
     scores = dict(sifid=sifid(real, images, layer, weights=weights), swd=swd(real, images, seed=seed),

@@ -58,7 +58,7 @@ def write_tensors(
 def contents(
     path:Path, # of a safetensors file
 ) -> tuple: # metadata (dict of str), tensors (dict by name)
-    "Metadata and tensors of a safetensors file, as they stand there; anything else is refused before it is read."
+    "Metadata and tensors of a safetensors file, as they stand there. Raises `ModelError` for anything else, before it is read."
     try:
         if not path.is_file(): raise ValueError("it is not a file")
         with open(path, "rb") as file:

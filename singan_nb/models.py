@@ -118,7 +118,7 @@ class ScaleStack(nn.Module):
     def sizes_for(self,
         size:tuple|None=None, # (H, W) of the output; the finest scale's by default
     ) -> list: # of (H, W), one for each scale
-        "Sizes of all scales for an output of any size, in the proportions of the training's."
+        "Sizes of all scales for an output of any size, in the proportions of the training's. Raises `SinGANError`."
         if size is None: return self.sizes
         if min(size) < 1: raise SinGANError(f"a size must be at least 1 × 1 pixels, not {size[0]} × {size[1]}")
         h, w = self.sizes[-1]
@@ -173,7 +173,7 @@ class GeneratorPyramid(ScaleStack):
         upto:int|None=None, # number of scales; all by default
         size:tuple|None=None, # (H, W) of the output, in the training's proportions or others
     ): # (1, 3, H, W), or a list of them from scale 0 up
-        "What the reconstruction noise becomes: the photograph, as well as the model has learned it."
+        "What the reconstruction noise becomes: the photograph, as well as the model has learned it. Raises `ModelError`."
         self.check_scale(0)
         if upto is not None and upto < 1: raise ModelError(f"upto={upto} scales give no image; it must be at least 1")
         sizes, images = self.sizes_for(size), []

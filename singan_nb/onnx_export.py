@@ -34,7 +34,7 @@ def portable_noise(
     scale:int, # number of the scale
     shape:tuple, # of the result, such as (1, 3, H, W)
 ) -> torch.Tensor: # of that shape; mean 0, variance 1
-    "Nearly normal noise from whole numbers alone: twelve 16-bit numbers, added (Irwin-Hall)."
+    "Nearly normal noise from whole numbers alone: twelve 16-bit numbers, added (Irwin-Hall). Raises `SinGANError`."
     if not 0 <= as_whole("seed", seed) < 2**32:
         raise SinGANError(f"seed {seed} is out of range; it must be from 0 to {2**32 - 1}")
     stream = scramble(np.array([seed], np.uint32) ^ scramble(np.array([scale + 1], np.uint32)))
@@ -249,7 +249,7 @@ def export_onnx(
     *,
     tolerance:float=5e-4, # largest allowed difference from PyTorch, on the scale of [-1, 1]
 ) -> float: # largest difference from PyTorch, on the scale of [-1, 1]
-    "Write a model as one ONNX graph, checked against PyTorch; the file appears when the check has passed."
+    "Write a model as one ONNX graph, checked against PyTorch; the file appears when the check has passed. Raises `ExportError`."
     path = as_path(path)
     if path.suffix.lower() != ".onnx": raise ExportError(f"{path} must end in .onnx")
     model = as_model(model)

@@ -26,7 +26,7 @@ def palette(
     colours:int=5, # how many, at least 2
     seed:int=0, # of the first guess, modulo 2**32
 ) -> torch.Tensor: # (colours, 3): red, green and blue of each
-    "The colours that stand for all others with the least squared error: k-means over RGB pixels."
+    "The colours that stand for all others with the least squared error: k-means over RGB pixels. Raises `SinGANError`."
     image = as_image(image)
     points = image[0].flatten(1).T.double().cpu().numpy()          # (H·W, 3), a row for each pixel
     if not 2 <= as_whole("colours", colours) <= len(points):

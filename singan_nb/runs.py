@@ -226,7 +226,7 @@ class Run:
         save_image(images_grid(watch.preview(), captions, height=height), file)
 
     def restore(self, device, total):
-        "The finished scales of all (or None), and the newest whole checkpoint (or None)."
+        "The finished scales of all (or None), and the newest whole checkpoint (or None). Raises `RunError`."
         file = self.folder/"model.safetensors"
         model, checkpoint = SinGAN.load(file, device) if file.exists() else None, newest_checkpoint(self.folder)
         if model: _check_model(file, model, self.config, self.image)
@@ -237,7 +237,7 @@ class Run:
         return model, checkpoint
 
     def read_log(self, checkpoint):
-        "Rows of the log before a checkpoint; they must be those that it was written with."
+        "Rows of the log before a checkpoint. Raises `RunError` if they are not those that it was written with."
         file, known = self.folder/"log.csv", checkpoint.metadata.get("log")
         rows = [row for row in read_log(self.folder) if row[:2] < (checkpoint.scale, checkpoint.iteration)]
         if not file.exists(): warnings.warn(f"{file} is gone: the losses so far are lost", stacklevel=2)
@@ -248,7 +248,7 @@ class Run:
 
     @contextmanager
     def reading(self, name):
-        "One line for a file of the run that holds something else than it should."
+        "Raises one line, a `RunError`, for a file of the run that holds something else than it should."
         try: yield
         except (KeyError, ValueError, IndexError, RuntimeError, AttributeError) as error:
             problem = " ".join(str(error).split())[:120]

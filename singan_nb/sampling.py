@@ -27,7 +27,7 @@ from .models import SinGAN, seeded
 def as_model(
     model:SinGAN|str|Path, # a model, its file, the folder of its training, or the name of a pretrained one
 ) -> SinGAN: # in evaluation mode, with 32-bit weights
-    "The model that draws: the given one, or a copy if that is in training mode or has other weights."
+    "The model that draws: the given one, or a copy if that is in training mode or has other weights. Raises `SinGANError`."
     if isinstance(model, (str, os.PathLike)): return SinGAN.load(model)
     if not isinstance(model, SinGAN):
         raise SinGANError("a model must be a SinGAN, the path of a model file or the name of a pretrained model, "
@@ -274,7 +274,7 @@ def inject_masked(
     blend:str="feather", # how the part meets the photograph: one of BLENDS
     rng:torch.Generator|None=None, # in the place of a seed, see `pick_seed`
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the photograph's size
-    "Inject an image and take the marked part of the result; elsewhere the photograph stays, exactly."
+    "Inject an image and take the marked part of the result; elsewhere the photograph stays, exactly. Raises `SinGANError`."
     if blend not in BLENDS: raise SinGANError(f"blend={blend!r} is unknown; it must be one of {', '.join(BLENDS)}")
     model, image, seed = as_model(model), as_image(image), pick_seed(seed, rng)
     scale_at(model, 0)

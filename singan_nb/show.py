@@ -110,7 +110,7 @@ def show_images(
     columns:int|None=None, # images in a row
     height:int=150, # of every image, in pixels
 ) -> Picture:
-    "Images side by side, for a notebook."
+    "Images side by side, for a notebook. Raises `ImageError`, as `images_grid` does."
     buffer, captions = io.BytesIO(), [captions] if isinstance(captions, str) else captions
     images_grid(images, captions, columns, height=height).save(buffer, "PNG", optimize=True)
     return Picture(buffer.getvalue(), alt or ", ".join(captions or ["images"]).replace("\n", " "))

@@ -163,7 +163,7 @@ def tiff_pixels(
     name, # for warnings
     most, # bytes that opening it may take
 ): # colours (H, W, 3), and alpha (H, W) or None
-    "The full picture of a TIFF as colours and alpha."
+    "The full picture of a TIFF as colours and alpha. Raises `ImageError` for a kind that is not read."
     import tifffile
     buffer = io.BytesIO(data)
     with _silent(), tifffile.TiffFile(buffer) as file:

@@ -40,7 +40,7 @@ def gradient_norms(
     slope:torch.Tensor, # (N, C, H, W), or (N, C) for points; gradient of the scores
     per:str="pixel", # "pixel": a norm over the channels of each pixel; "sample": one over the whole image
 ) -> torch.Tensor: # (N, H, W), or (N,)
-    "The norms that the penalty pulls towards 1."
+    "The norms that the penalty pulls towards 1. Raises `SinGANError` for another way to take them."
     if per == "pixel": return slope.norm(dim=1)
     if per == "sample": return slope.flatten(1).norm(dim=1)
     raise SinGANError(f"the gradient penalty can be per 'pixel' or per 'sample', not {per!r}")

@@ -302,7 +302,7 @@ def jobs_at_once(
     *,
     device, # see `pick_device`
 ): # int; -1: all that the cluster has
-    "Trainings at once: those asked for, or what the machine or the cluster has room for."
+    "Trainings at once: those asked for, or what the machine or the cluster has room for. Raises `SinGANError`."
     if backend not in BACKENDS:
         raise SinGANError(f"backend {backend!r} is unknown; it must be one of {', '.join(BACKENDS)}")
     package = PACKAGES[backend]

@@ -1,5 +1,6 @@
 """What a Python user meets first: the package's names, `help`, types, and what is installed with it."""
 import ast
+import doctest
 import inspect
 import json
 import os
@@ -17,10 +18,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from test_official import write_official
 
 import singan_nb
 import singan_nb.all
 from singan_nb import _help
+from singan_nb._examples import EXAMPLES
 from singan_nb._moved import FORMER
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -189,6 +192,32 @@ def test_docstrings_of_the_command_line_stay():
     rooms = [cli, *(module for name, module in sys.modules.items() if name.startswith(f"{commands.__name__}."))]
     said = [getattr(room, name).__doc__ or "" for room in rooms for name in room.__all__]
     assert "Draw samples as PNG files." in said and not any("Parameters:" in doc for doc in said)
+
+
+@pytest.mark.parametrize("name", singan_nb.__all__)
+@pytest.mark.filterwarnings("ignore:as a mask")
+def test_the_example_of_each_public_name_runs(name, tmp_path, monkeypatch):
+    "As it stands in `help`, after the star alone."
+    monkeypatch.chdir(tmp_path)
+    if name == "import_official": write_official(tmp_path/"TrainedModels"/"balloons")
+    names = {}
+    exec("from singan_nb.all import *", names)
+    example = doctest.DocTestParser().get_doctest(EXAMPLES[name], names, name, None, 0)
+    assert example.examples and doctest.DocTestRunner().run(example).failed == 0
+    shown = inspect.cleandoc(getattr(singan_nb.all, name).__doc__)
+    assert "Example, after `from singan_nb.all import *`:\n    >>> " in shown and all(line in shown for line in EXAMPLES[name].splitlines())
+
+
+def test_what_raises_says_so():
+    "The docstring of every public function and method that raises an error itself. The commands' docstrings are the help of the command line."
+    for path in (ROOT/"singan_nb").rglob("*.py"):
+        if path.name[0] == "_" or path.name == "cli.py" or path.parent.name == "commands": continue
+        tree = ast.parse(path.read_text())
+        for node in [each for owner in (tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))) for each in owner.body]:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"): continue
+            inner = {each for below in ast.walk(node) if isinstance(below, (ast.FunctionDef, ast.Lambda)) and below is not node for each in ast.walk(below)}
+            raised = {ast.unparse(each.exc).split("(")[0] for each in ast.walk(node) if isinstance(each, ast.Raise) and each.exc is not None and each not in inner}
+            assert "aise" in (ast.get_docstring(node) or "") or raised <= {"NotImplementedError", "AttributeError"}, f"{path.name}: {node.name} raises {', '.join(raised)}"
 
 
 # types

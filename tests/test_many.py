@@ -164,7 +164,7 @@ def test_a_picture_that_kills_its_process_is_given_up(tmp_path, pictures, tiny):
         import os, sys, singan_nb.many as many
         from singan_nb.config import Config
         if __name__ == "__main__":
-            rows = many.train_many({str(pictures)!r}, {str(tmp_path/"runs")!r}, Config.preset("class", max_size=40, iters=60), "cpu", jobs=2, progress=False)
+            rows = many.train_many({str(pictures)!r}, {str(tmp_path/"runs")!r}, Config.preset("class", max_size=40, iters=60), device="cpu", jobs=2, progress=False)
             print([(row["name"], row["status"], row["error"]) for row in rows])
     """
     patch = tmp_path/"site"; patch.mkdir()
@@ -299,7 +299,7 @@ def test_one_bad_thing_is_one_row(tmp_path, dunes):
         (runs/name/file).write_text(text)
     before = {file for file in tmp_path.rglob("*") if runs not in file.parents}
     config = Config.preset("class", max_size=27, min_size=18, width=4, iters=1)
-    code = "import sys, json; from singan_nb.all import *; rows = train_many(%r, %r, Config.preset('class', max_size=27, min_size=18, width=4, iters=1), 'cpu', jobs=3, progress=False); print(json.dumps(rows))"
+    code = "import sys, json; from singan_nb.all import *; rows = train_many(%r, %r, Config.preset('class', max_size=27, min_size=18, width=4, iters=1), device='cpu', jobs=3, progress=False); print(json.dumps(rows))"
     done = subprocess.run([sys.executable, "-c", code % ([str(pictures), str(pictures/"..png")], str(runs))], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     rows = {Path(row["picture"]).name: row for row in json.loads(done.stdout.splitlines()[-1])}

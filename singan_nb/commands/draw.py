@@ -22,7 +22,7 @@ def output_size(
     own:tuple, # (H, W) of the model's finest scale
     height:Optional[int]=None, width:Optional[int]=None, # wanted, in pixels
 ): # (H, W), or None for the model's own
-    "Size of the output; if one side is given, the other keeps the proportions."
+    "Size of the output; if one side is given, the other keeps the proportions. Raises `SinGANError`."
     for name, side in (("height", height), ("width", width)):
         if side is not None and not 1 <= side <= 2**15:
             raise refused(f"--{name} {side} is out of range; it must be at least 1 and at most {2**15} pixels")

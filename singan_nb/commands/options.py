@@ -131,7 +131,7 @@ def out_option(
 def check_amount(
     value, # float
 ): # the value
-    "Refuse what is no amount: below 0, or not a number."
+    "Refuse what is no amount. Raises `typer.BadParameter` for a number below 0, and for what is no number."
     if not value >= 0: raise typer.BadParameter(f"{value} is out of range; it must be at least 0")
     return value
 
@@ -217,7 +217,7 @@ def open_model(
     device="cpu",
     empty=False, # may it be without scales?
 ): # `SinGAN`
-    "Open a model file, a run folder, or the bundled model of that name."
+    "Open a model file, a run folder, or the bundled model of that name. Raises `SinGANError`, which says what else was given."
     from singan_nb.images import FORMATS
     from singan_nb.models import PRETRAINED, SinGAN, pretrained_models
     from singan_nb.devices import pick_device

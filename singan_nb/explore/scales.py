@@ -50,7 +50,7 @@ class ScalesController(Controller):
                          **{f"other{k}": 0 for k in range(n)})
 
     def show(self, state, check):
-        "Photograph and sample; below them every scale, and what it added."
+        "Photograph and sample; below them every scale, and what it added. Raises `SinGANError` above two megapixels."
         start, size, n = state["start_scale"], (state["height"], state["width"]), len(self.model.scales)
         if size[0]*size[1] > 2**21:
             raise SinGANError(f"{size[0]} × {size[1]} is more than two megapixels; use sample(…) for that")

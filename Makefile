@@ -19,7 +19,7 @@ test: lint notebooks  ## everything: style, notebooks, tests
 
 lint: .venv/develop  ## style, and types
 	@echo "== style"
-	$(BIN)/ruff check singan_nb tests scripts setup.py
+	$(BIN)/ruff check --quiet singan_nb tests scripts setup.py nbs
 	@echo "== types (the first time takes a minute)"
 	$(BIN)/mypy
 

@@ -16,11 +16,28 @@ from itertools import product
 from pathlib import Path
 
 import torch
-
 from run_tests import run_file
+
 from singan_nb import __version__
-from singan_nb.all import (Config, FastTrainer, SinGANError, images_grid, load_image, machine_name, measure_all, open_results, pace,
-                           peak_memory, pick_device, pick_precision, reset_peak, resize, sample, save_image, train)
+from singan_nb.all import (
+    Config,
+    FastTrainer,
+    SinGANError,
+    images_grid,
+    load_image,
+    machine_name,
+    measure_all,
+    open_results,
+    pace,
+    peak_memory,
+    pick_device,
+    pick_precision,
+    reset_peak,
+    resize,
+    sample,
+    save_image,
+    train,
+)
 from singan_nb.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,10 +18,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from singan_nb.all import (Config, animate, edit, harmonize, load_image, paint_to_image, sample, save_image, sifid, SinGAN,
-                           super_resolve, train)
-from singan_nb.files import atomic_write
+from singan_nb.all import Config, SinGAN, animate, edit, harmonize, load_image, paint_to_image, sample, save_image, sifid, super_resolve, train
 from singan_nb.bench import machine_name
+from singan_nb.files import atomic_write
 
 
 def state(begun, rounds):
@@ -63,6 +62,7 @@ def one_cycle(explore, model, image):
 def explorers(cycles, begun):
     "Memory, files, threads, open widgets and controllers that live on; ten times on the way a dictionary for the record."
     from ipywidgets.widgets.widget import _instances
+
     from singan_nb import explore
     image = load_image("dunes")[..., :40, :60]
     model, rows, kept = train(image, Config.preset("class", max_size=40, iters=1), progress=False), [], []

@@ -5,18 +5,26 @@
 Notebooks are not run: their stored outputs are shown. What smalldocs leaves to others is done here: pictures become
 WebP files, formulas, search and fonts need no other host, and the pretrained models become ONNX files for "Try it".
 """
-import argparse, base64, hashlib, io, json, re, shutil, subprocess, sys
+import argparse
+import base64
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from module_chain import chain_svg
 from PIL import Image
 
-from singan_nb.zoo import bundled_images
 from singan_nb.images import load_image, resize, to_pixels
 from singan_nb.models import PRETRAINED, SinGAN
 from singan_nb.onnx_export import export_scales
-from module_chain import chain_svg
+from singan_nb.zoo import bundled_images
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ConfigParser(delimiters=["="])
@@ -98,7 +106,7 @@ def prepare(site:Path):
 
 def show_source(settings:Path):
     "Links to the sources, on every page."
-    import yaml                                                  # smalldocs brings it
+    import yaml  # smalldocs brings it
     site = yaml.safe_load(settings.read_text(encoding="utf-8"))
     site["website"] |= {"repo-url": URL, "repo-actions": ["source"], "repo-subdir": "nbs"}
     site["website"]["sidebar"]["tools"] = [{"icon": "github", "text": "Source", "href": URL}]

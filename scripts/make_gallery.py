@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from singan_nb.all import (animate, bundled_images, copy_part, images_grid, load_image, load_pretrained, paste, resize, retarget,
-                           sample, save_image)
+from singan_nb.all import animate, bundled_images, copy_part, images_grid, load_image, load_pretrained, paste, resize, retarget, sample, save_image
 from singan_nb.cli import run_command
 from singan_nb.images import to_tensor
 

@@ -21,7 +21,12 @@ The file in the package was made from these 31 photographs:
   scikit-image's data: astronaut, coffee, chelsea, rocket, hubble_deep_field, motorcycle_left
   scikit-learn's datasets: china, flower
 """
-import argparse, base64, math, re, shutil, sys
+import argparse
+import base64
+import math
+import re
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np

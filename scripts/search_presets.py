@@ -6,7 +6,9 @@
 Every training can be interrupted and goes on when the command is repeated; what the table holds is not trained again.
 Several processes may share the same --out: each takes the next combination that no other one works on.
 """
-import argparse, json, time
+import argparse
+import json
+import time
 from pathlib import Path
 from statistics import mean
 
@@ -14,9 +16,9 @@ from filelock import FileLock, Timeout
 
 from singan_nb.all import Config, bundled_images, evaluate, frame, images_grid, load_image, reconstruction_error, sample, save_image, train
 from singan_nb.bench import machine_name
-from singan_nb.files import atomic_write
-from singan_nb.devices import pick_device
 from singan_nb.config import PRESETS
+from singan_nb.devices import pick_device
+from singan_nb.files import atomic_write
 
 BASE = PRESETS["fast"]                  # three critic and three generator steps in an iteration
 VARIANTS = {

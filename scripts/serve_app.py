@@ -11,11 +11,10 @@ import sys
 import psutil
 import tornado.web
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from make_app import MEMORY
 from traitlets import Integer, List, Unicode, default
 from traitlets.config import Config
 from voila.app import Voila
-
-from make_app import MEMORY
 
 LOCAL = ["localhost", "127.0.0.1", "[::1]"]
 

@@ -11,10 +11,29 @@ import torch
 from PIL import Image
 from test_sampling import resident
 
-from singan_nb.all import ModelError, SinGAN, SinGANError, animate, check_film, closed, init_weights, load_image, load_pretrained, movement, pretrained_models, rmse, sample, save_animation, seeded, to_pixels, walk, white_noise
+from singan_nb.all import (
+    ModelError,
+    SinGAN,
+    SinGANError,
+    animate,
+    check_film,
+    closed,
+    init_weights,
+    load_image,
+    load_pretrained,
+    movement,
+    pretrained_models,
+    rmse,
+    sample,
+    save_animation,
+    seeded,
+    to_pixels,
+    walk,
+    white_noise,
+)
 from singan_nb.cli import run_command
-from singan_nb.networks import Generator
 from singan_nb.models import Scale
+from singan_nb.networks import Generator
 
 animate_module = sys.modules["singan_nb.animate"]
 

@@ -4,8 +4,40 @@ import pytest
 import torch
 from PIL import Image
 
-from singan_nb.all import (EDIT_SHARE, HARMONIZE_SHARE, PAINT_SHARE, RETARGET_SHARE, ModelError, SinGAN, SinGANError, animate, as_mask, copy_part, edit, enlarge_by_passes, harmonize, inject, inject_everywhere,
-                           inject_masked, load_image, load_mask, membrane, move_part, paint_to_image, palette, paste, plan_enlargement, recolour, region, resize, retarget, save_image, scale_at, soft_mask, to_pixels)
+from singan_nb.all import (
+    EDIT_SHARE,
+    HARMONIZE_SHARE,
+    PAINT_SHARE,
+    RETARGET_SHARE,
+    ModelError,
+    SinGAN,
+    SinGANError,
+    animate,
+    as_mask,
+    copy_part,
+    edit,
+    enlarge_by_passes,
+    harmonize,
+    inject,
+    inject_everywhere,
+    inject_masked,
+    load_image,
+    load_mask,
+    membrane,
+    move_part,
+    paint_to_image,
+    palette,
+    paste,
+    plan_enlargement,
+    recolour,
+    region,
+    resize,
+    retarget,
+    save_image,
+    scale_at,
+    soft_mask,
+    to_pixels,
+)
 from singan_nb.cli import run_command
 
 

@@ -21,6 +21,7 @@ def test_each_attack_has_a_short_version():
 def test_an_attack_finds_what_is_wrong(tmp_path, monkeypatch):
     "Each judge of an outcome, with an outcome that is a fault."
     import attack as full
+
     from singan_nb.all import SinGANError
     assert full.outcome(lambda: 1, lambda got: got == 1) == ("the same bits", False)
     assert full.outcome(lambda: 1, lambda got: got == 2) == ("another result, and nothing is said", True)

@@ -22,19 +22,19 @@ from conftest import TINY, same_weights
 from PIL import Image
 
 from singan_nb.animate import BORDERS
-from singan_nb.commands.options import app, GROUPS, quietness
 from singan_nb.cli import run_command
+from singan_nb.commands.options import GROUPS, app, quietness
 from singan_nb.commands.train import build_config, shell_line
-from singan_nb.files import SinGANError
-from singan_nb.zoo import bundled_images
-from singan_nb.images import load_image, resize, save_image
-from singan_nb.models import SinGAN
-from singan_nb.masks import BLENDS
-from singan_nb.scale import ScaleTrainer
 from singan_nb.config import CHOICES, PRESETS, Config
+from singan_nb.files import SinGANError
+from singan_nb.images import load_image, resize, save_image
+from singan_nb.masks import BLENDS
+from singan_nb.models import SinGAN
 from singan_nb.progress import progress_bar
+from singan_nb.scale import ScaleTrainer
 from singan_nb.training import train
 from singan_nb.workers import BACKENDS
+from singan_nb.zoo import bundled_images
 
 fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
 

@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from conftest import untrained
 from test_gpu import FP32, TF32, gradient_error, gradients
 
-from singan_nb.all import (Callback, Config, Critic, FastStep, FastTrainer, Frozen, ReadableStep, ScaleTrainer, SinGAN,
-                           SinGANError, init_weights, load_image, seeded, train, white_noise)
 from singan_nb import passes
-from singan_nb.passes import NormActSlope, cast_weights, score_slope
+from singan_nb.all import Callback, Config, Critic, FastStep, FastTrainer, Frozen, ReadableStep, ScaleTrainer, SinGAN, SinGANError, init_weights, load_image, seeded, train, white_noise
 from singan_nb.engine import Replay, side_by_side, window_corner, window_size
+from singan_nb.passes import NormActSlope, cast_weights, score_slope
 from singan_nb.pyramid import build_pyramid
 
 

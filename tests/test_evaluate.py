@@ -10,11 +10,11 @@ import tifffile
 import torch
 
 from singan_nb import bench
-from singan_nb.images import load_image, resize, save_image
 from singan_nb.cli import run_command
+from singan_nb.config import Config
+from singan_nb.images import load_image, resize, save_image
 from singan_nb.metrics import diversity, sifid, swd
 from singan_nb.pyramid import finest_size
-from singan_nb.config import Config
 from singan_nb.training import train
 
 

@@ -21,8 +21,24 @@ import torch
 from conftest import same_weights
 from PIL import EpsImagePlugin, Image, ImageFile
 
-from singan_nb.all import (Config, SinGANError, animate, draw_windows, edit, enlarge_by_passes, harmonize, load_image, load_pretrained, paint_to_image,
-                           plan_enlargement, receptive_field, sample, schedule, to_tensor, train)
+from singan_nb.all import (
+    Config,
+    SinGANError,
+    animate,
+    draw_windows,
+    edit,
+    enlarge_by_passes,
+    harmonize,
+    load_image,
+    load_pretrained,
+    paint_to_image,
+    plan_enlargement,
+    receptive_field,
+    sample,
+    schedule,
+    to_tensor,
+    train,
+)
 
 explore = pytest.importorskip("singan_nb.explore", exc_type=ImportError, reason="the explorers need ipywidgets and anywidget")
 

@@ -26,9 +26,34 @@ import singan_nb.files
 import singan_nb.images
 import singan_nb.runs
 import singan_nb.training
-from singan_nb.all import (Callback, Config, Diverged, Interrupted, ModelError, OutOfMemory, RunBusy, RunError, SinGAN, SinGANError, check_onnx,
-                           export_onnx, export_scales, load_image, locked, read_config, read_log, read_tensors, run_folder, save_animation,
-                           step_memory, train, train_many, training_command, write_summary, write_tensors)
+from singan_nb.all import (
+    Callback,
+    Config,
+    Diverged,
+    Interrupted,
+    ModelError,
+    OutOfMemory,
+    RunBusy,
+    RunError,
+    SinGAN,
+    SinGANError,
+    check_onnx,
+    export_onnx,
+    export_scales,
+    load_image,
+    locked,
+    read_config,
+    read_log,
+    read_tensors,
+    run_folder,
+    save_animation,
+    step_memory,
+    train,
+    train_many,
+    training_command,
+    write_summary,
+    write_tensors,
+)
 from singan_nb.cli import run_command
 from singan_nb.explore import Shown, save_shown
 from singan_nb.files import atomic_write

@@ -7,8 +7,7 @@ import pytest
 import torch
 from conftest import same_weights
 
-from singan_nb.all import (Bases, Callback, Config, FastStep, FastTrainer, ScaleTrainer, SinGAN, build_pyramid, evaluate, in_tiles, load_image,
-                           sample, sample_noises, save_image, train)
+from singan_nb.all import Bases, Callback, Config, FastStep, FastTrainer, ScaleTrainer, SinGAN, build_pyramid, evaluate, in_tiles, load_image, sample, sample_noises, save_image, train
 from singan_nb.bench import pace
 from singan_nb.devices import _tf32
 

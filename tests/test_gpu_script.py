@@ -159,6 +159,7 @@ def test_nine_minutes_and_four_are_enough_for_paper_on_two_photographs(monkeypat
 def test_a_training_that_was_killed_goes_on_where_it_was(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(ROOT/"scripts")
     import gpu_steps
+
     from singan_nb.scale import ScaleTrainer
     given = SimpleNamespace(out=tmp_path, device="cpu", seconds=100, until=time.time() + 100, rehearse=True)
     begun = []

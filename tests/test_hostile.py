@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import EpsImagePlugin, Image, features
 
 import singan_nb.formats

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from singan_nb import metrics
 from singan_nb.all import apparent_stretch, edge_distance, layout_error, movement, rmse, sharpness
 from singan_nb.files import ImageError, SinGANError
-from singan_nb.zoo import bundled_images
 from singan_nb.images import load_image, resize, to_pixels
 from singan_nb.metrics import MetricError, diversity, evaluate, frame, frechet_distance, psnr, read_stem, rmse_255, sifid, ssim, stem_features, swd
+from singan_nb.zoo import bundled_images
 
 PHOTOGRAPHS = {photo.name: load_image(photo.path) for photo in bundled_images()}
 

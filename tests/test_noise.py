@@ -9,8 +9,8 @@ from conftest import same_weights
 
 from singan_nb.all import Callback, SinGAN, edge_distance, edge_strengths, load_pretrained, sample, train, tune_noise
 from singan_nb.losses import GAINS
-from singan_nb.networks import Generator, init_weights
 from singan_nb.models import Scale, seeded
+from singan_nb.networks import Generator, init_weights
 
 
 def slow_strengths(image):

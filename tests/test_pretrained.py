@@ -5,8 +5,7 @@ import warnings
 import pytest
 import torch
 
-from singan_nb.all import (ModelError, SinGAN, bundled_images, checksum, evaluate, load_image, load_pretrained, model_path, read_tensors, resize, sample, sifid,
-                           write_tensors)
+from singan_nb.all import ModelError, SinGAN, bundled_images, checksum, evaluate, load_image, load_pretrained, model_path, read_tensors, resize, sample, sifid, write_tensors
 from singan_nb.models import PRETRAINED, pretrained_models
 
 NAMES = [photo.name for photo in bundled_images()]

@@ -14,8 +14,37 @@ import pytest
 import torch
 
 from singan_nb import devices
-from singan_nb.all import (ModelError, OutOfMemory, SinGAN, SinGANError, animate, edit, enlarge_by_passes, export_onnx, harmonize, import_official, in_tiles, inject, inject_everywhere, load_image, model_path, open_results, page_sample,
-                           paint_to_image, plan_enlargement, read_log, read_tensors, retarget, sample, sample_batches, sample_noises, sampling_memory, save_animation, train, train_many)
+from singan_nb.all import (
+    ModelError,
+    OutOfMemory,
+    SinGAN,
+    SinGANError,
+    animate,
+    edit,
+    enlarge_by_passes,
+    export_onnx,
+    harmonize,
+    import_official,
+    in_tiles,
+    inject,
+    inject_everywhere,
+    load_image,
+    model_path,
+    open_results,
+    page_sample,
+    paint_to_image,
+    plan_enlargement,
+    read_log,
+    read_tensors,
+    retarget,
+    sample,
+    sample_batches,
+    sample_noises,
+    sampling_memory,
+    save_animation,
+    train,
+    train_many,
+)
 
 
 def test_a_sample_depends_on_seed_and_number_alone(model):

@@ -5,10 +5,10 @@ from conftest import untrained
 from torch import nn
 
 from singan_nb.all import Config, Critic, Generator, SinGAN, build_pyramid, enlarge, load_image
+from singan_nb.config import scale_trainer
 from singan_nb.engine import FastStep, FastTrainer
 from singan_nb.models import seeded
 from singan_nb.scale import Bases, ReadableStep, ScaleTrainer, new_scale, start_networks
-from singan_nb.config import scale_trainer
 
 REAL = build_pyramid(load_image("dunes"), [(60, 80)])[0]
 

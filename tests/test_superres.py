@@ -6,8 +6,22 @@ import pytest
 import torch
 from conftest import TINY
 
-from singan_nb.all import (Config, SinGAN, SinGANError, enlarge_by_passes, load_image, load_pretrained, plan_enlargement, plan_official, resize, rmse, save_image, sharpness, super_resolve,
-                           superres_config)
+from singan_nb.all import (
+    Config,
+    SinGAN,
+    SinGANError,
+    enlarge_by_passes,
+    load_image,
+    load_pretrained,
+    plan_enlargement,
+    plan_official,
+    resize,
+    rmse,
+    save_image,
+    sharpness,
+    super_resolve,
+    superres_config,
+)
 from singan_nb.cli import run_command
 
 QUICK = dict(TINY, iters=2, precision="fp32")

@@ -18,9 +18,31 @@ from conftest import same_weights
 
 import singan_nb.images
 import singan_nb.plans
-from singan_nb.all import (PHOTOGRAPHS, Callback, Config, ConfigError, DeviceError, ImageError, Interrupted, RunError, SinGAN, SinGANError,
-                           TensorBoard, as_config, default_preset, load_image, pick_device, plan_training, read_log, rmse, scale_costs,
-                           schedule, seeded, train, white_noise)
+from singan_nb.all import (
+    PHOTOGRAPHS,
+    Callback,
+    Config,
+    ConfigError,
+    DeviceError,
+    ImageError,
+    Interrupted,
+    RunError,
+    SinGAN,
+    SinGANError,
+    TensorBoard,
+    as_config,
+    default_preset,
+    load_image,
+    pick_device,
+    plan_training,
+    read_log,
+    rmse,
+    scale_costs,
+    schedule,
+    seeded,
+    train,
+    white_noise,
+)
 from singan_nb.cli import run_command
 from singan_nb.devices import PRECISIONS, computing, pick_precision
 from singan_nb.scale import ScaleTrainer

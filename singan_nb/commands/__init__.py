@@ -1,0 +1,1 @@
+"""The commands of `singan`, a module for each kind; `options` holds what they share."""

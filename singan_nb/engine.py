@@ -18,7 +18,7 @@ from torch import nn
 
 from .losses import reconstruction_loss
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
-from .passes import Frozen, cast_weights, run_stack, score_slope, track
+from .passes import Frozen, cast_weights, noisy, run_stack, score_slope, track
 from .scale import ScaleTrainer
 from .wgan import gradient_norms
 
@@ -217,7 +217,7 @@ class FastStep:
         return self.windows.inner(base) + torch.tanh(change)
 
     def fake(self, scale, noise, base, found):
-        return self.generate(scale, torch.addcmul(base, noise, scale.noise_amp), base, found)
+        return self.generate(scale, noisy(scale, noise, base), base, found)
 
     def score(self, critic, image):
         "Mean score of an image's patches."

@@ -55,7 +55,11 @@ class Scale(nn.Module):
         noise:torch.Tensor, # (N, 3, H, W), standard normal; None for no noise
         base:torch.Tensor, # (N, 3, H, W), the coarser scale's image at this size
     ) -> torch.Tensor: # (N, 3, H, W)
-        return self.generator(base if noise is None else self.noise_amp*noise + base, base)
+        return self.generator(self.seen(noise, base), base)
+
+    def seen(self, noise, base):
+        "What the generator sees: noise with the amplitude σ, and the base (paper, equation 3)."
+        return base if noise is None else self.noise_amp*noise + base
 
     def reconstruct(self,
         base:torch.Tensor, # (1, 3, H, W), the coarser scale's reconstruction at this size
@@ -283,6 +287,14 @@ class SinGAN(GeneratorPyramid):
         short = lambda t: t.half() if half and t.is_floating_point() else t
         tensors = {name: short(t) for name, t in self.state_dict().items() if name != "_extra_state"}
         return write_tensors(path, tensors, metadata)
+
+    def below(self,
+        scale:int, # the first that is left out
+    ) -> "SinGAN": # in the same mode
+        "The scales below one as a model of their own; both share them."
+        part = SinGAN(self.image, self.grey_noise)
+        part.scales.extend(self.scales[:scale])
+        return part.train(self.training)
 
     @classmethod
     def load(cls,

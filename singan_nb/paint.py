@@ -53,7 +53,7 @@ class Recoloured(SinGAN):
         colours:torch.Tensor, # (K, 3), the palette
     ):
         super().__init__(model.image, model.grey_noise)
-        self.scales.extend(model.scales[:scale])
+        self.scales.extend(model.below(scale).scales)
         self.register_buffer("colours", colours)
 
     def forward(self, *arguments, **options):
@@ -81,7 +81,7 @@ def train_on_palette(
                               crop=64, critic_border="zero", seed=seed)
         for _ in range(iters): trainer.step()
     trained = SinGAN(model.image, model.grey_noise, model.record)
-    trained.scales.extend([*model.scales[:scale], trainer.frozen(), *model.scales[scale+1:]])
+    trained.scales.extend([*model.below(scale).scales, trainer.frozen(), *model.scales[scale+1:]])
     return trained.eval()
 
 # %% ../nbs/applications/10_paint.ipynb #20ed1d88

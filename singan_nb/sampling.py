@@ -71,7 +71,7 @@ def in_tiles(
     "Apply a scale in tiles that need little memory; the result is the same, up to rounding."
     frozen = Frozen()
     def run(scale, noise, base):
-        seen, r = base if noise is None else scale.noise_amp*noise + base, scale.generator.radius
+        seen, r = scale.seen(noise, base), scale.generator.radius
         padded, image = F.pad(seen, [r]*4), torch.empty_like(base)
         for y in range(0, base.shape[-2], tile):
             for x in range(0, base.shape[-1], tile):

@@ -92,13 +92,13 @@ def test_default_scales_are_those_of_the_shares(model, dunes, edited):
 
 def test_models_of_few_scales(model, dunes, edited):
     "Two scales are enough for everything; with one, nothing can enter, and that is one line."
-    two, one, none = (SinGAN(model.image, model.grey_noise) for _ in range(3))
-    two.scales.extend(model.scales[:2]); one.scales.append(model.scales[0])
+    none, one, two = map(model.below, range(3))
+    assert len(two.scales) == 2 and two.scales[1] is model.scales[1] and two.training == model.training
     calls = [lambda m: inject(m, dunes, 1), lambda m: edit(m, *edited), lambda m: harmonize(m, *edited), lambda m: paint_to_image(m, dunes), lambda m: paint_to_image(m, dunes, quantize=True, iters=1),
              lambda m: retarget(m, (20, 50))]
     for call in calls:
-        assert call(two.eval()).shape[0] == 1
-        with pytest.raises(SinGANError, match="one scale only, so no image can enter"): call(one.eval())
+        assert call(two).shape[0] == 1
+        with pytest.raises(SinGANError, match="one scale only, so no image can enter"): call(one)
         with pytest.raises(ModelError, match="no scale yet"): call(none)
     assert len(list(animate(one, frames=2))) == 2
 
@@ -158,8 +158,7 @@ def test_an_edit_larger_than_the_model(model, edited):
 
 def test_a_model_in_training_can_edit(model, edited):
     "With the finest scale missing, the photograph is shown at the last finished one."
-    part = SinGAN(model.image, model.grey_noise); part.scales.extend(model.scales[:2])
-    assert edit(part.eval(), *edited, start_scale=1).shape == (1, 3, *model.sizes[1])
+    assert edit(model.below(2), *edited, start_scale=1).shape == (1, 3, *model.sizes[1])
 
 
 def test_margins_are_shares_of_the_image():

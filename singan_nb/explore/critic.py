@@ -31,9 +31,7 @@ def critic_history(
 ) -> list: # of (iteration, critic, fake), the fake always of the same noise
     "The critic of a scale in training, and what its generator makes at that time."
     size = model.sizes[model.check_scale(scale)]
-    below = SinGAN(model.image, model.grey_noise)
-    below.scales.extend(model.scales[:scale])
-    trainer = FastTrainer(below, enlarge(model.image, size), layers=layers, iters=max(iters, 1), gp_every=4,
+    trainer = FastTrainer(model.below(scale), enlarge(model.image, size), layers=layers, iters=max(iters, 1), gp_every=4,
                           critic_steps=1, generator_steps=1, seed=seed)
     base, rng, history = trainer.bases(0).clone(), seeded(seed, "critic map"), []
     noise = white_noise(size, 1, model.grey_noise and scale == 0, rng=rng)

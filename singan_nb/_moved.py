@@ -43,6 +43,7 @@ MOVED = {                                                        # old module: {
         "files": "check_number check_shares",
         "masks": "load_mask membrane"},
     "engine": {"networks": "LEAK", "passes": "NormAct NormActSlope"},
+    "superres": {"superres": "Plan=Enlargement"},                # old name=new name
 }
 
 RENAMED = {                                                      # old argument: (new one, the functions that have it, by module)
@@ -79,9 +80,11 @@ def with_old_argument(function, old, new):
 
 def forward(module):
     "Give a module a `__getattr__` for what has moved from it."
-    places = {name: place for place, names in MOVED.get(module.__name__.removeprefix("singan_nb."), {}).items() for name in names.split()}
+    places = {name.partition("=")[0]: (place, name.rpartition("=")[2])
+              for place, names in MOVED.get(module.__name__.removeprefix("singan_nb."), {}).items() for name in names.split()}
     if not places: return
     def find(name):
         if name not in places: raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"singan_nb.{places[name]}"), name)
+        place, now = places[name]
+        return getattr(import_module(f"singan_nb.{place}"), now)
     module.__getattr__ = find

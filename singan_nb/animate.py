@@ -21,7 +21,7 @@ from .images import SIDES, as_image, check_image, resize, to_pixels
 from .show import Picture
 from .models import RECONSTRUCTIONS, SinGAN, seeded, white_noise
 from .devices import memory_for
-from .sampling import as_model, as_size, check_finite, finest_width, pick_seed, scale_at
+from .sampling import as_model, as_size, check_finite, finest_width, pick_scale, pick_seed
 
 # %% ../nbs/applications/14_animate.ipynb #7194a552
 def walk(
@@ -109,7 +109,7 @@ def animate(
 ): # yields (1, 3, H, W) in [-1, 1], the first is the reconstruction
     "Frames of a walk from the reconstruction, one at a time. Raises `SinGANError` for what cannot be."
     model, seed = as_model(model), pick_seed(seed, rng)
-    start_scale = scale_at(model, ANIMATE_SHARE, first=0) if start_scale is None else start_scale
+    start_scale = pick_scale(model, start_scale, ANIMATE_SHARE, first=0)
     check_animation(model, start_scale, alpha, beta=beta, frames=frames, border=border, size=size)
     return _frames(model, start_scale, alpha, beta, frames, seed, loop, border, model.sizes_for(as_size(size)))
 

@@ -13,7 +13,7 @@ import torch
 from .files import SinGANError, check_shares
 from .images import as_image, check_image
 from .models import SinGAN
-from .sampling import as_model, inject_masked, scale_at
+from .sampling import as_model, inject_masked, pick_scale
 
 # %% ../nbs/applications/11_edit.ipynb #2b24d797
 def region(
@@ -83,5 +83,5 @@ def edit(
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the photograph's size
     "Make an edit part of the photograph (paper, section 4, editing); beyond the margins nothing changes. Raises `SinGANError`, as `sample` does."
     model = as_model(model)
-    start_scale = scale_at(model, EDIT_SHARE) if start_scale is None else start_scale
+    start_scale = pick_scale(model, start_scale, EDIT_SHARE)
     return inject_masked(model, edited, mask, start_scale=start_scale, grow=grow, feather=feather, n=n, seed=seed, noise=noise, blend=blend, rng=rng)

@@ -15,7 +15,7 @@ from .files import SinGANError, check_number, check_shares
 from .images import as_image, resize
 from .models import SinGAN
 from .masks import as_mask, check_mask
-from .sampling import as_model, inject_masked, scale_at
+from .sampling import as_model, inject_masked, pick_scale
 
 # %% ../nbs/applications/12_harmonize.ipynb #969bd490
 def bounds(
@@ -70,5 +70,5 @@ def harmonize(
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1], of the background's size
     "Give a pasted object the look of its background (paper, section 4); beyond the margins nothing changes. Raises `SinGANError`, as `sample` does."
     model = as_model(model)
-    start_scale = scale_at(model, HARMONIZE_SHARE) if start_scale is None else start_scale
+    start_scale = pick_scale(model, start_scale, HARMONIZE_SHARE)
     return inject_masked(model, composite, mask, start_scale=start_scale, grow=grow, feather=feather, n=n, seed=seed, noise=noise, blend=blend, rng=rng)

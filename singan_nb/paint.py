@@ -17,7 +17,7 @@ from .images import as_image
 from .pyramid import enlarge
 from .networks import Critic, init_weights
 from .models import SinGAN, seeded
-from .sampling import as_model, as_size, check_injection, check_sampling, inject, pick_seed, scale_at
+from .sampling import as_model, as_size, check_injection, check_sampling, inject, pick_scale, pick_seed
 from .devices import own_modes
 
 # %% ../nbs/applications/10_paint.ipynb #a24a5cb2
@@ -102,7 +102,7 @@ def paint_to_image(
 ) -> torch.Tensor: # (n, 3, H, W) in [-1, 1]
     "A drawing with the look of the photograph (paper, section 4, paint-to-image). Raises `SinGANError`, as `sample` does."
     model, clipart, seed, size = as_model(model), as_image(clipart), pick_seed(seed, rng), as_size(size)
-    start_scale = scale_at(model, PAINT_SHARE) if start_scale is None else start_scale
+    start_scale = pick_scale(model, start_scale, PAINT_SHARE)
     if not quantize: return inject(model, clipart, start_scale, n=n, seed=seed, size=size)
     check_injection(model, clipart, start_scale, size=size); check_sampling(model, n, start_scale, size=size)
     if as_whole("iters", iters) < 1: raise SinGANError(f"iters={iters} cannot be; it must be at least 1")

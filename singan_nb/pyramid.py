@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from PIL import Image, ImageDraw
 
-from .files import SinGANError
+from .files import SinGANError, check_number
 from .images import resize, to_pixels
 from .show import caption_font
 
@@ -32,11 +32,6 @@ class Schedule(NamedTuple):
     factor: float  # size of a scale divided by the next finer one's
 
 # %% ../nbs/lessons/03_pyramid.ipynb #47931511
-def _check_range(name, value, low, high=math.inf):
-    if not low <= value <= high:
-        raise SinGANError(f"{name}={value} is out of range; it must be at least {low}"
-                          + (f" and at most {high}" if high < math.inf else ""))
-
 def check_size(
     size, # what should be (H, W), in pixels
 ) -> tuple: # the same as two ints
@@ -65,8 +60,8 @@ def schedule(
 ) -> Schedule:
     ("Sizes from coarse to fine (paper, section 2.2; factor refitted as the official code does). "
      "Raises `SinGANError` for a size or a range that gives no pyramid.")
-    _check_range("max_size", max_size, 1); _check_range("min_size", min_size, 1)
-    _check_range("scale_factor", scale_factor, .1, .95)
+    for name, side in dict(max_size=max_size, min_size=min_size).items(): check_number(name, side, 1, math.inf, right="at least 1")
+    check_number("scale_factor", scale_factor, .1, .95, right="at least 0.1 and at most 0.95")
     h, w = finest_size(size := check_size(size), max_size)
     if min(h, w) < min_size: raise SinGANError(_too_small(size, (h, w), max_size, min_size))
     steps = math.ceil(math.log(min_size/min(h, w))/math.log(scale_factor) - 1e-9)

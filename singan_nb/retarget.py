@@ -15,7 +15,7 @@ from .images import resize
 from .losses import rmse
 from .pyramid import enlarge
 from .models import SinGAN
-from .sampling import as_model, as_size, check_sampling, inject, scale_at
+from .sampling import as_model, as_size, check_sampling, inject, pick_scale
 
 # %% ../nbs/applications/15_retarget.ipynb #06e18c57
 def layout_error(
@@ -54,7 +54,7 @@ def retarget(
     "The photograph in other proportions: its layout stretched, its texture not. Raises `SinGANError`, as `sample` does."
     model, size = as_model(model), as_size(size)
     if size is None: raise SinGANError("retarget needs a size, (height, width) in pixels")
-    start_scale = scale_at(model, RETARGET_SHARE) if start_scale is None else start_scale
+    start_scale = pick_scale(model, start_scale, RETARGET_SHARE)
     check_sampling(model, n, start_scale, size=size)
     if start_scale == 0:
         raise SinGANError("start_scale=0 keeps nothing of the photograph; retargeting starts at a scale "

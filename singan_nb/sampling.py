@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['as_model', 'sample_noises', 'pick_seed', 'in_tiles', 'sampling_memory', 'as_size', 'check_sampling', 'finest_width',
-           'check_finite', 'sample_batches', 'sample', 'scale_at', 'check_injection', 'inject', 'inject_everywhere',
-           'inject_masked']
+           'check_finite', 'sample_batches', 'sample', 'scale_at', 'pick_scale', 'check_injection', 'inject',
+           'inject_everywhere', 'inject_masked']
 
 # %% ../nbs/lessons/09_sampling.ipynb #e093a4b4
 import copy, math, os, warnings
@@ -201,6 +201,16 @@ def scale_at(
         raise SinGANError("the model has one scale only, so no image can enter: an image takes the place of what "
                           "a coarser scale gives; train a model of at least two scales")
     return min(max(round(share*last), first), last)
+
+def pick_scale(
+    model:SinGAN,
+    start_scale:int|None, # the one that was asked for; None takes the one at the share
+    share:float, # see `scale_at`
+    *,
+    first:int=1, # lowest scale that is allowed
+) -> int:
+    "The scale where an image enters. Raises `SinGANError`, as `scale_at` does."
+    return scale_at(model, share, first) if start_scale is None else start_scale
 
 # %% ../nbs/lessons/09_sampling.ipynb #a8c1d1c5
 def check_injection(

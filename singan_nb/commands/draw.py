@@ -113,8 +113,8 @@ def _write_sheets(network, shown, out, grid, strip, seed, size):
 # %% ../../nbs/reference/033_draw.ipynb #drw00015
 def _chosen(network, start_scale, share, first=1):
     "The scale to use, and the words for it."
-    from singan_nb.sampling import scale_at
-    used = scale_at(network, share, first) if start_scale is None else start_scale
+    from singan_nb.sampling import pick_scale
+    used = pick_scale(network, start_scale, share, first=first)
     return used, f"from scale {used} of {first} to {len(network.scales) - 1}" + (
         ", chosen; --start-scale sets it" if start_scale is None else "")
 

@@ -8,7 +8,6 @@ WebP files, formulas, search and fonts need no other host, and the pretrained mo
 import argparse
 import base64
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -24,6 +23,7 @@ from PIL import Image
 from singan_nb.images import load_image, resize, to_pixels
 from singan_nb.models import PRETRAINED, SinGAN
 from singan_nb.onnx_export import export_scales
+from singan_nb.show import as_webp
 from singan_nb.zoo import bundled_images
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,21 +37,11 @@ PAGE_LIMIT, SITE_LIMIT = 2, 30                                   # MB of a page 
 
 # ---------------------------------------------------------------- before: the sources
 
-def webp(data:bytes) -> bytes:
-    "A picture as WebP: without loss where that is smaller, as it is for diagrams."
-    image, encoded = Image.open(io.BytesIO(data)), []
-    for options in (dict(lossless=True), dict(quality=84)):
-        buffer = io.BytesIO()
-        image.save(buffer, "WEBP", method=4, save_all=image.format == "GIF", **options)
-        encoded.append(buffer.getvalue())
-    return encoded[0] if len(encoded[0]) < 1.2*len(encoded[1]) else encoded[1]
-
-
 def extract_pictures(html:str, pictures:Path, depth:int) -> str:
-    "Pictures inside HTML become files, and PNG becomes WebP."
+    "Pictures inside HTML become files, and PNG and GIF become WebP."
     def file(match):
         attributes, kind, data, rest = match[1], match[2], base64.b64decode(match[3]), match[4]
-        if kind in ("png", "gif"): kind, data = "webp", webp(data)
+        if kind in ("png", "gif"): kind, data = "webp", as_webp(data)
         path = pictures/f"{hashlib.sha256(data).hexdigest()[:16]}.{kind}"
         path.write_bytes(data)
         width, height = Image.open(path).size

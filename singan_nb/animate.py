@@ -274,9 +274,9 @@ def save_animation(
 # %% ../nbs/applications/14_animate.ipynb #2c9362fc
 class Film(Picture):
     "A GIF behind a button, so that nothing moves until it is asked to."
-    def _repr_html_(self):
-        gif = super()._repr_html_().replace("data:image/png", "data:image/gif")
-        return f"<details><summary>Play</summary>{gif}</details>"
+    kind = "gif"
+    def encoded(self): return self.png
+    def _repr_html_(self): return f"<details><summary>Play</summary>{super()._repr_html_()}</details>"
 
 def show_animation(
     frames, # as `save_animation` takes them

@@ -5,7 +5,8 @@ tests with each, then its lesson with those that are left, and writes `results/m
 where the first was stopped; of a module that has changed since, all mutants are new. The golden test takes no part: it notices every change of a number and
 says nothing about what the number means.
 
-PyTorch and pytest are imported once; tests and lessons run in forks of this process. Tests that have noticed mutants of a module come first for its next one.
+PyTorch and pytest are imported once; tests and lessons run in forks of this process. Tests that have noticed mutants of a module come first for its
+next one, slow ones last.
 """
 import argparse
 import difflib
@@ -88,12 +89,18 @@ def run_lessons(notice, modules, project, first=()):
 
 
 def run_tests(notice, modules, project, first=()):
-    "Run the tests of modules until one fails, those in `first` before the others; or only those in `first`, for no module."
+    "Run the tests of modules until one fails: those in `first`, those that took less than two seconds, the others; or for no module those in `first` alone."
+    record = project.parent/"times.json"
+    times = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
     class Plugin:
-        def pytest_collection_modifyitems(self, items): items.sort(key=lambda item: first.index(item.nodeid) if item.nodeid in first else len(first))
+        def pytest_collection_modifyitems(self, items):
+            items.sort(key=lambda item: (first.index(item.nodeid) if item.nodeid in first else len(first), times.get(item.nodeid, 0) > 2))
         def pytest_runtest_logstart(self, nodeid):
             signal.alarm(LIMIT)
             notice(nodeid)
+            times[nodeid] = 0
+        def pytest_runtest_logreport(self, report): times[report.nodeid] += report.duration
+        def pytest_sessionfinish(self): record.write_text(json.dumps(times), encoding="utf-8")
     notice("import")
     names = dict.fromkeys(name for module in modules for name in SUITES.get(module, module).split())
     files = [f"tests/test_{name}.py" for name in names if (project/"tests"/f"test_{name}.py").exists()] or first

@@ -49,8 +49,8 @@ test-nightly: .venv/develop  ## ten thousand hostile images, and as many model f
 test-attack: .venv/develop  ## kills, flipped bits, bombs, hostile folders, locks, explorers (an hour); figures in results/attack.json
 	OMP_NUM_THREADS=1 $(BIN)/python tests/attack.py --out results/attack.json
 
-test-mutants: .venv/mutants  ## some changed lines of each module: does a test notice? (hours; goes on where it was stopped); results/mutants.json
-	$(BIN)/python scripts/mutants.py
+test-mutants: .venv/mutants  ## some changed lines of each module: does a test notice? (hours; goes on where it was stopped); MUTANTS="--again" adds options; results/mutants.json
+	$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 test-matrix: .venv/develop  ## Python 3.10 to 3.13, oldest and newest dependencies, each in a fresh environment (GB, an hour)
 	$(BIN)/python scripts/matrix.py

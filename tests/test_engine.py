@@ -1,5 +1,7 @@
 """The engine against the readable loop, and what only the engine has: windows, folded scales, large images, graphs."""
+import ctypes
 import gc
+import sys
 import weakref
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ from test_gpu import FP32, TF32, gradient_error, gradients
 
 from singan_nb import passes
 from singan_nb.all import Callback, Config, Critic, FastStep, FastTrainer, Frozen, ReadableStep, ScaleTrainer, SinGAN, SinGANError, init_weights, load_image, seeded, train, white_noise
-from singan_nb.engine import Replay, side_by_side, window_corner, window_size
+from singan_nb.engine import Replay, keep_memory, side_by_side, window_corner, window_size
 from singan_nb.passes import NormActSlope, cast_weights, score_slope
 from singan_nb.pyramid import build_pyramid
 
@@ -146,7 +148,7 @@ def test_a_scale_trained_on_windows_is_normalized_by_whole_images():
     inputs = [windowed.bases(i) + scale.noise_amp*white_noise((60, 80), rng=rng) for i in range(16)]
     expected = torch.stack([conv(torch.nn.functional.pad(x, [5]*4)).mean((0, 2, 3)) for x in inputs]).mean(0)
     assert torch.allclose(norm.running_mean, expected, rtol=1e-3, atol=1e-8)
-    assert (recent - expected).norm() > .5*expected.norm()
+    assert (recent - expected).norm() > .5*expected.norm() and norm.momentum == torch.nn.BatchNorm2d(1).momentum
     assert norm.momentum == .1 and not scale.training
 
 
@@ -237,6 +239,16 @@ def test_the_collector_rests_while_a_graph_is_recorded(cuda, enabled):
         assert gc.isenabled() == enabled and len(replay.graphs) == 1
     finally: gc.enable()
     assert seen == [(False, enabled), (True, False), (True, False)]
+
+
+@pytest.mark.parametrize("platform, wanted", [("linux", {-3: 1 << 30, -1: 1 << 30, -2: 1 << 26}), ("darwin", {})])
+def test_freed_memory_is_kept_for_the_next_step(monkeypatch, platform, wanted):
+    "The parameters are M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD of malloc.h."
+    asked = {}
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=asked.__setitem__))
+    keep_memory()
+    assert asked == wanted
 
 
 def test_a_trainer_and_its_graphs_are_freed_without_the_collector(cuda):

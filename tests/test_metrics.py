@@ -211,6 +211,11 @@ def test_diversity_against_numpy():
     assert diversity(real, fakes*.5) == pytest.approx(diversity(real, fakes)/2, rel=1e-5)
 
 
+def test_diversity_names_two_of_the_sizes():
+    fakes = [noise_image(0, size) for size in ((12, 7), (8, 9), (10, 7))]
+    with pytest.raises(MetricError, match="they have 3 sizes, 8×9 and 10×7 among them"): diversity(noise_image(0), fakes)
+
+
 def test_diversity_of_identical_fakes_is_zero():
     assert diversity(PHOTOGRAPHS["dunes"], PHOTOGRAPHS["forest"].expand(5, -1, -1, -1)) < 1e-6
 
@@ -239,6 +244,7 @@ def test_evaluate_shrinks_the_photograph_only_if_it_fits():
     assert scores["real"].shape == small.shape and scores["swd"].max() == 0 and "shrunk" in scores["notes"][0]
     assert evaluate(real, [noise_image(0, (40, 90))]*2)["real"].shape == real.shape
     assert evaluate(small, [real, real])["real"].shape == small.shape
+    assert evaluate(small, [small[..., 1:, :]]*2)["real"].shape == (1, 3, 39, 64)                # one row less is rounding
     mixed = evaluate(real, [small, noise_image(0, (30, 30))])
     assert mixed["diversity"] is None and any("no diversity" in note for note in mixed["notes"]) and mixed["sifid"].shape == (2,)
 

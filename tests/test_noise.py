@@ -45,6 +45,10 @@ def test_edge_strengths_are_their_definition():
     assert edge_distance(image, image.repeat(3, 1, 1, 1)) < .05                           # nor does the number of images
 
 
+def test_the_gains_double_in_two_steps():
+    assert GAINS == pytest.approx([2**(k/2) for k in range(6)], rel=.02)
+
+
 @pytest.mark.parametrize("right", [1, 4])
 def test_the_gain_is_the_one_that_made_the_photograph(pyramid, right):
     before = copy.deepcopy(pyramid)

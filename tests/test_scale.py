@@ -1,4 +1,6 @@
 """One scale in training: what its loop promises, in numbers that a changed line would change."""
+import inspect
+
 import pytest
 import torch
 from conftest import untrained
@@ -8,7 +10,7 @@ from singan_nb.all import Config, Critic, Generator, SinGAN, build_pyramid, enla
 from singan_nb.config import scale_trainer
 from singan_nb.engine import FastStep, FastTrainer
 from singan_nb.models import seeded
-from singan_nb.scale import Bases, ReadableStep, ScaleTrainer, new_scale, start_networks
+from singan_nb.scale import Bases, ReadableStep, ScaleTrainer, critic_step, generator_step, new_scale, start_networks
 
 REAL = build_pyramid(load_image("dunes"), [(60, 80)])[0]
 
@@ -53,6 +55,7 @@ def test_a_base_depends_on_its_number_alone():
 def test_a_batch_is_32_images_until_they_are_large():
     "As many as were drawn at once must not change: the images of a seed depend on it."
     assert Bases(below(1), (30, 40)).batch == 32 and Bases(below(1), (512, 512)).batch == 8 and Bases(below(1), (3000, 3000)).batch == 1
+    assert Bases(below(1), (256, 1024)).batch == Bases(below(1), (1024, 256)).batch == 8
 
 
 def test_scales_draw_from_streams_of_their_own(monkeypatch):
@@ -104,6 +107,13 @@ def test_adam_and_the_weights_at_the_start():
     assert gains.numel() == 256 and abs(gains.mean() - 1) < .005 and abs(gains.std() - .02) < .003
     assert abs(kernels.mean()) < 3e-4 and abs(kernels.std() - .02) < 3e-4
     assert all((m.bias == 0).all() for n in (trainer.scale.generator, trainer.critic) for m in n.modules() if isinstance(m, (nn.Conv2d, nn.BatchNorm2d)))
+
+
+def test_trainers_have_the_defaults_of_the_configuration():
+    config = vars(Config(precision="fp32"))
+    for function in (ScaleTrainer, FastTrainer, FastStep, new_scale, critic_step, generator_step):
+        own = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items() if name in config}
+        assert own and own == {name: config[name] for name in own}
 
 
 def test_a_trainer_gets_every_field_of_the_configuration():

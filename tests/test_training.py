@@ -1,6 +1,8 @@
 """Training: refusals, interrupts, resuming, and what a full disk leaves behind."""
+import math
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -227,6 +229,21 @@ CHANGED = {"paper": {}, "fast": dict(iters=300, tune_noise=True, gp_every=4, rec
 @pytest.mark.parametrize("name", CHANGED)
 def test_a_preset_is_the_paper_s_training_with_these_changes(name):
     assert vars(Config.preset(name)) == PAPER | CHANGED[name] and vars(Config()) == PAPER
+
+
+BOUNDS = dict(max_size=(12, 4096), min_size=(5, 4096), scale_factor=(.1, .95), width=(1, 1024), max_width=(1, 1024), layers=(2, 20), iters=(1, 10**7),
+              critic_steps=(1, 100), generator_steps=(1, 100), lr=(1e-8, 1), gp_weight=(0, 1e4), gp_every=(1, 1000), crop=(16, 4096), rec_weight=(0, 1e6),
+              noise_weight=(0, 100), seed=(-2**63, 2**64 - 1))
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_number_is_taken_up_to_its_bounds_and_not_beyond(name):
+    (low, high), others = BOUNDS[name], dict(max_size=4096, min_size=41 if name == "layers" else 5, layers=2)
+    below, above = (low - 1, high + 1) if type(PAPER[name]) is int else (math.nextafter(low, -1), math.nextafter(high, 1e9))
+    for value in (low, high): assert getattr(Config(**others | {name: value}), name) == value
+    for value in (below, above):
+        with pytest.raises(ConfigError, match=re.escape(f"{name}={value} is out of range; it must be at least {low} and at most {high}")):
+            Config(**others | {name: value})
 
 
 @pytest.mark.parametrize("size", [(188, 300), (300, 188), (40, 60)])

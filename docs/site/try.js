@@ -32,7 +32,7 @@ function ask() {                                 // for what the controls say
   const about = chosen(), size = [value("try-height"), value("try-width")];
   const request = { number: ++number, about, seed: value("try-seed") >>> 0, startScale: value("try-start"), size };
   for (const name of ["start", "width", "height"]) $(`try-${name}-value`).value = $(`try-${name}`).value;
-  $("try-command").textContent = "from singan_nb.all import *\n"
+  $("try-command").textContent = "from singan_nb.all import load_pretrained, page_sample\n"
     + `page_sample(load_pretrained("${about.name}"), seed=${request.seed}, start_scale=${request.startScale}, size=(${size.join(", ")}))`;
   say(opened.has(about.name) ? "Drawing …" : `Loading the model of the ${about.name} …`);
   since = performance.now();

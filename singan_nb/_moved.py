@@ -52,6 +52,7 @@ RENAMED = {                                                      # old argument:
         "models": "white_noise GeneratorPyramid.draw_noises", "networks": "init_weights", "paint": "paint_to_image", "retarget": "retarget",
         "sampling": "pick_seed sample sample_batches inject inject_everywhere inject_masked", "scale": "critic_step",
         "superres": "enlarge_by_passes super_resolve", "wgan": "gradient_penalty"}),
+    "draw": ("rng", {"animate": "walk"}),
     "scale": ("start_scale", {"edit": "edit", "harmonize": "harmonize", "paint": "paint_to_image", "sampling": "check_injection inject inject_masked"}),
     "every": ("all_scales", {"models": "GeneratorPyramid.forward GeneratorPyramid.reconstruct", "sampling": "sample sample_batches"}),
 }

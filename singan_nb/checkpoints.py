@@ -20,6 +20,7 @@ from .model_file import ModelError, read_tensors
 class RunError(SinGANError):
     "A run directory that cannot be used as asked."
 
+# %% ../nbs/reference/013_checkpoints.ipynb #0e016340
 class Diverged(SinGANError):
     "A training whose numbers are no longer finite."
 
@@ -43,6 +44,7 @@ def network_tensors(
     "What a checkpoint holds of one network."
     return {key[2:]: value for key, value in tensors.items() if key.startswith(f"{name}.")}
 
+# %% ../nbs/reference/013_checkpoints.ipynb #ba0f5b43
 @torch.no_grad()
 def restore_trainer(
     trainer, # of a scale, made as the other one was
@@ -81,6 +83,7 @@ class Checkpoint(NamedTuple):
     tensors:dict            # see `trainer_tensors`
     metadata:dict           # of str
 
+# %% ../nbs/reference/013_checkpoints.ipynb #77725c95
 def read_checkpoint(
     file:str|Path, # of a run
 ) -> Checkpoint:

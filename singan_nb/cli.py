@@ -48,6 +48,7 @@ def _any_letter():
         for stream, errors in before:
             with suppress(OSError, ValueError): stream.reconfigure(errors=errors)     # nobody reads it any more, or it was closed
 
+# %% ../nbs/practice/22_scripts.ipynb #83190f1d
 @contextmanager
 def _no_watchers():
     "End the threads that tqdm began while the context lasted, to look after its bars."
@@ -57,6 +58,7 @@ def _no_watchers():
         for thread in threading.enumerate():
             if thread not in before and hasattr(thread, "tqdm_cls"): thread.exit()
 
+# %% ../nbs/practice/22_scripts.ipynb #0da0ad86
 def _warn(text):
     "A line on the error stream, if there still is one."
     try: print(safe(" ".join(text.split())), file=sys.stderr, flush=True)
@@ -73,6 +75,7 @@ def _notes():
             yield notes
         finally: warnings.showwarning = before                       # not every Python gives this back with the filters
 
+# %% ../nbs/practice/22_scripts.ipynb #c9a5bd60
 @contextmanager
 def _own_quietness():
     "While the context lasts, neither -q nor -v was given, until a command is."
@@ -92,6 +95,7 @@ def _in_options(text):
     for python, shell in IN_OPTIONS.items(): text = text.replace(python, shell)
     return text
 
+# %% ../nbs/practice/22_scripts.ipynb #1890ab6d
 def _message(error, line):
     "One line for what went wrong; None for our own mistakes."
     if isinstance(error, typer.BadParameter.__base__):
@@ -105,6 +109,7 @@ def _message(error, line):
     if isinstance(error, (MemoryError, RuntimeError)) and is_out_of_memory(error):
         return f"the memory does not suffice for {line}; ask for a smaller or for fewer pictures, or close other programs"
 
+# %% ../nbs/practice/22_scripts.ipynb #3406d89d
 def _stopped(stop, number):
     "Say where a command was stopped; returns the exit code."
     _warn(_in_options(str(stop)) or "interrupted")
@@ -131,6 +136,7 @@ def run_command(
             _warn(f"error: {message}")
             return 2
 
+# %% ../nbs/practice/22_scripts.ipynb #60087245
 def main():
     "The command `singan`."
     for name in ("stdout", "stderr"):                                 # whoever closes a stream does not read it

@@ -38,6 +38,7 @@ def levels_of(
     if white in (255, 65535): return values.astype(np.uint8 if white == 255 else np.uint16)
     return np.divide(values, np.float32(white), dtype=np.float32, casting="unsafe").clip(0, 1)
 
+# %% ../nbs/reference/003_colours.ipynb #c44f03f6
 def top_of(
     levels, # uint8, uint16 or floats in [0, 1]
 ): # 255, 65535 or 1
@@ -58,6 +59,7 @@ def apart(
     if channels in (1, 3) or not levels.size or levels[..., -1].min() == top_of(levels): return colours, None
     return colours, np.divide(levels[..., -1], np.float32(top_of(levels)), dtype=np.float32)
 
+# %% ../nbs/reference/003_colours.ipynb #0f1808be
 def on_white(
     colours, # (H, W, 3)
     alpha, # (H, W) in [0, 1], or None
@@ -152,6 +154,7 @@ def upright(
     if clear is not None and not isinstance(clear, bytes) and raw in CLEAR: upright.info["transparency"] = CLEAR[raw](clear)
     return upright
 
+# %% ../nbs/reference/003_colours.ipynb #294d2150
 def see_through(
     picture, # a Pillow picture
 ) -> bool:

@@ -49,6 +49,7 @@ def _check_number(name, value, low, high, kind):
     if not (math.isfinite(value) and low <= value <= high):
         raise ConfigError(f"{name}={value} is out of range; it must be at least {low} and at most {high}")
 
+# %% ../nbs/reference/012_config.ipynb #70e42e41
 def _check_fields(config):
     "Raise `ConfigError` for the first field that cannot work."
     for name, (low, high) in RANGES.items():

@@ -20,9 +20,11 @@ from .files import SinGANError
 class DeviceError(SinGANError):
     "A device that is not there."
 
+# %% ../nbs/reference/011_devices.ipynb #f0b78c3e
 class ConfigError(SinGANError):
     "A hyperparameter that cannot work."
 
+# %% ../nbs/reference/011_devices.ipynb #958ea530
 class OutOfMemory(SinGANError):
     "A scale that is too large for the device."
 
@@ -34,6 +36,7 @@ def _mps_problem():
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) >= MPS_TORCH: return None
     return f"this Mac's GPU needs PyTorch {'.'.join(map(str, MPS_TORCH))} or newer, and this is {torch.__version__}"
 
+# %% ../nbs/reference/011_devices.ipynb #3bb5e1c0
 def pick_device(
     device:str|torch.device="auto", # "auto", "cpu", "cuda", "cuda:1", "mps"
 ) -> torch.device:
@@ -98,6 +101,7 @@ def threads_for(
     "CPU threads that are worth their while at a scale."
     return max(1, min(most, size[0]*size[1]*width//30_000))
 
+# %% ../nbs/reference/011_devices.ipynb #29e5cb04
 @contextmanager
 def using_threads(
     size:tuple, # (H, W) of a scale
@@ -131,6 +135,7 @@ def processor_name() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
                 platform.processor() or platform.machine())
 
+# %% ../nbs/reference/011_devices.ipynb #7dffdf91
 def _processor():
     "The name of the CPU, and the limit to its instructions that the environment gives to oneDNN, which computes convolutions."
     limits = [os.environ[name] for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if name in os.environ]
@@ -162,6 +167,7 @@ def _kilobytes(file):
     except OSError: return {}
     return {words[0].rstrip(":"): int(words[1])*1024 for words in lines if words[2:] == ["kB"]}
 
+# %% ../nbs/reference/011_devices.ipynb #54bf4b06
 def _container(folder="/sys/fs/cgroup"):
     "Free bytes of the container (control group, version 2), as a list; empty if it has no limit."
     try: most, used, cache = (Path(folder, name).read_text() for name in ("memory.max", "memory.current", "memory.stat"))

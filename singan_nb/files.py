@@ -18,11 +18,13 @@ def printable(
     "Text that may be shown in a terminal: line breaks, escape sequences and bytes that are no text do nothing there."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
+# %% ../nbs/reference/001_files.ipynb #7447c414
 class SinGANError(ValueError):
     ("Something that was given cannot work; "
      "the message is one line that says what, why, and what would be right.")
     def __init__(self, message): super().__init__(printable(message))
 
+# %% ../nbs/reference/001_files.ipynb #b1af6388
 class ImageError(SinGANError):
     "A picture that cannot be opened, or a tensor that is not an image."
 
@@ -35,6 +37,7 @@ def as_whole(
     try: return int(operator.index(value))
     except TypeError: raise SinGANError(f"{name}={value!r} must be a whole number") from None
 
+# %% ../nbs/reference/001_files.ipynb #9294909a
 def check_number(
     name:str, # of the value, for the message
     value, # what should be a number, of Python, NumPy or PyTorch
@@ -46,6 +49,7 @@ def check_number(
     if not isinstance(value, Real): raise SinGANError(f"{name}={value!r} must be a number, {right}")
     if not low <= float(value) <= high: raise SinGANError(f"{name}={value} is out of range; it must be {right}")
 
+# %% ../nbs/reference/001_files.ipynb #a989fbda
 def check_shares(
     name:str, # of the value, for the message
     value, # what should hold a number for each of the parts
@@ -80,6 +84,7 @@ def _computer():
     "A few letters for this computer: others may write into the same folder."
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
+# %% ../nbs/reference/001_files.ipynb #960e82ad
 def _has_ended(process):
     "Has a process of this computer ended? On Windows, where one cannot ask, the answer is no."
     if os.name == "nt": return False
@@ -88,6 +93,7 @@ def _has_ended(process):
     except (OSError, OverflowError): return False             # it belongs to somebody else
     return False
 
+# %% ../nbs/reference/001_files.ipynb #fd6ca3af
 @functools.cache
 def _remove_left(folder):
     "Remove, once for each folder, the temporary files of processes that were killed."
@@ -122,6 +128,7 @@ def write_json(
     "Write a value as JSON, whole or not at all."
     with atomic_write(path) as file: file.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
+# %% ../nbs/reference/001_files.ipynb #cf63b55d
 def text_of(
     file:Path, # a regular file in UTF-8
 ) -> str:

@@ -90,6 +90,7 @@ def _scans(jpeg):
         at += int.from_bytes(jpeg[at:at+2], "big")                                       # over the segment
     return max(scans, 1)
 
+# %% ../nbs/reference/004_formats.ipynb #270ccb6c
 def opened(
     data, # the content of a file
     kind, # Pillow's name for its format

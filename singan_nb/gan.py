@@ -34,6 +34,7 @@ def ring(
     heap = torch.randint(modes, (n,), generator=rng)
     return ring_middles(modes)[heap] + std*torch.randn(n, 2, generator=rng)
 
+# %% ../nbs/lessons/01_gan.ipynb #ad307474
 def covered_modes(
     points:torch.Tensor, # (n, 2)
     modes:int=8, # heaps on the ring
@@ -77,6 +78,7 @@ def adam(
     "Adam with the moments (0.5, 0.999) that GANs use."
     return torch.optim.Adam(network.parameters(), lr, betas=(.5, .999), fused=True)
 
+# %% ../nbs/lessons/01_gan.ipynb #19d036cb
 def descend(
     optimizer, # of the parameters to change
     loss:torch.Tensor, # scalar

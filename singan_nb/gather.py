@@ -23,6 +23,7 @@ def picture_suffixes() -> list: # of str, like ".png"
     supported("HEIF")                                                  # its plug-in tells Pillow the suffixes
     return [suffix for suffix, kind in Image.registered_extensions().items() if kind in READ]
 
+# %% ../nbs/reference/018_gather.ipynb #c1ecb31e
 _UNREAD = {".heic .heif": "needs pip install pillow-heif; or save it as JPEG",
            ".dng .nef .cr2 .cr3 .arw .raf .orf .rw2": "raw data of a camera; develop it first, and save it as TIFF or JPEG",
            ".avif .jp2 .j2k .jxl .psd .svg .eps .pdf": "its format is not read; save it as PNG or JPEG"}
@@ -34,6 +35,7 @@ def _why_not(file, suffixes):
     if file.is_dir(): return "a folder"
     return next((why for kinds, why in _UNREAD.items() if suffix in kinds.split()), "no picture by its name")
 
+# %% ../nbs/reference/018_gather.ipynb #83b36cb1
 def _folder_pictures(folder):
     "The pictures of a folder; warns of what is left out."
     suffixes = picture_suffixes()
@@ -46,6 +48,7 @@ def _folder_pictures(folder):
         warnings.warn(printable(f"{folder}: left out: {number}: {', '.join(named + more)}"), stacklevel=3)
     return [file for file in files if file not in left]
 
+# %% ../nbs/reference/018_gather.ipynb #105e01fe
 def picture_files(
     places, # of str or Path: files, folders, or patterns with * and ?
 ) -> list: # of Path, each place's in the order of their names
@@ -68,6 +71,7 @@ def _checksum(text):
     "Eight letters for a text of any kind."
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
+# %% ../nbs/reference/018_gather.ipynb #41904134
 def _safe(name):
     "A folder's name that every system takes, inside of the folder where it is used; the same name if it is one."
     text = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in name)
@@ -76,10 +80,12 @@ def _safe(name):
     if text == name and len(name.encode()) <= _LONGEST: return name
     return f"{text.encode()[:_LONGEST - 9].decode(errors='ignore')}-{_checksum(name)}"
 
+# %% ../nbs/reference/018_gather.ipynb #e6b0e7d7
 def _same(name):
     "Names that a file system may take for the same have the same key."
     return unicodedata.normalize("NFC", name).casefold()
 
+# %% ../nbs/reference/018_gather.ipynb #e6f0f209
 def run_names(
     files:list, # of Path
     given:dict|None=None, # name by absolute path (str), of pictures that have one already
@@ -109,6 +115,7 @@ def state_file(
     "The file with what is known of a picture."
     return out/".state"/f"{name}.json"
 
+# %% ../nbs/reference/018_gather.ipynb #6d70e033
 def read_state(
     file, # of `state_file`
 ): # dict
@@ -117,6 +124,7 @@ def read_state(
     except (OSError, ValueError, RecursionError): return {}
     return state if isinstance(state, dict) else {}
 
+# %% ../nbs/reference/018_gather.ipynb #aee615ba
 def row_of(
     state, # of `read_state`
 ): # dict, see FIELDS, or None
@@ -125,6 +133,7 @@ def row_of(
     if not isinstance(row, dict): return None
     return row if {field: type(value) for field, value in row.items()} == _KINDS.get(str(row.get("status"))) else None
 
+# %% ../nbs/reference/018_gather.ipynb #8b677116
 def write_state(
     file, # of `state_file`
     **state, # what is known
@@ -132,6 +141,7 @@ def write_state(
     "Note what is known of a picture, all of it or nothing."
     write_json(file, state)
 
+# %% ../nbs/reference/018_gather.ipynb #2133ade0
 def names_given(
     out, # Path, folder of the runs
 ): # dict, see `run_names`
@@ -144,6 +154,7 @@ def names_given(
         if isinstance(row, dict) and isinstance(row.get("picture"), str): names.setdefault(row["picture"], file.stem)
     return names
 
+# %% ../nbs/reference/018_gather.ipynb #f024ddc1
 def begin_picture(
     file, # of `state_file`
     session, # str, of `train_many`

@@ -46,6 +46,7 @@ def check_tensor(
     for kind in kinds:
         if kinds[kind]: raise ImageError(f"an image must be an ordinary (dense) tensor, not a {kind} one")
 
+# %% ../nbs/lessons/00_images.ipynb #d17a1523
 def _check_floats(image):
     "Raise `ImageError` if a tensor holds anything but finite floats of at least 16 bits."
     if not image.is_floating_point() or image.element_size() < 2:
@@ -53,6 +54,7 @@ def _check_floats(image):
     if not torch.isfinite(image).all():
         raise ImageError("the image holds NaN or infinite values; all must lie in [-1, 1]")
 
+# %% ../nbs/lessons/00_images.ipynb #befada26
 def to_pixels(
     image:torch.Tensor, # (1, 3, H, W) or (3, H, W), in [-1, 1]; what lies outside is clipped
 ) -> np.ndarray: # (H, W, 3), uint8, rounded to the nearest grey level
@@ -72,6 +74,7 @@ def _note_dark(colours, name):
         warnings.warn(f"{name} is nearly black: no level is above {most:.4g} of {top}; if its white is another number, scale it",
                       stacklevel=3)
 
+# %% ../nbs/lessons/00_images.ipynb #b181050b
 def load_image(
     source, # bundled name, path, bytes, open file, Pillow picture, array (uint8, uint16, float in [0, 1]) or image tensor
     formats:tuple=READ, # that may be opened, by Pillow's names
@@ -108,6 +111,7 @@ def _note_unit(image, stacklevel):
         warnings.warn("all values of the image lie in [0, 1], but black is -1; if 0 is your black, give 2*image - 1",
                       stacklevel=stacklevel)
 
+# %% ../nbs/lessons/00_images.ipynb #291e8125
 def as_image(
     source, # an image tensor (1, 3, H, W) of any float type, or what `load_image` takes
 ) -> torch.Tensor: # image, (1, 3, H, W), float32 in [-1, 1], without gradient

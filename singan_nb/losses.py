@@ -55,6 +55,7 @@ def edge_strengths(
     strengths = (across.square() + down.square()).mean(1).sqrt().log1p().flatten().sort().values
     return strengths[torch.linspace(0, len(strengths) - 1, number, dtype=torch.float64).round().long()]
 
+# %% ../nbs/lessons/05_losses.ipynb #146e3cbd
 def edge_distance(
     a:torch.Tensor, # (N, 3, H, W) in [-1, 1]
     b:torch.Tensor, # (M, 3, H, W) in [-1, 1], of the same or another size

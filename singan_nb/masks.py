@@ -43,6 +43,7 @@ def load_mask(
     "Open a picture as a mask; a warning says which part it marks. Raises `ImageError` if it marks none for sure."
     return read_mask(source)
 
+# %% ../nbs/reference/017_masks.ipynb #e924ec93
 def as_mask(
     # a tensor or array (H, W) or (1, 1, H, W) of truth values, of 0 and 1, of floats in [0, 1], or of grey levels
     # or labels as `load_mask` reads them; or a picture as `load_mask` takes it

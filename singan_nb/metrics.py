@@ -25,6 +25,7 @@ from .models import seeded
 class MetricError(SinGANError):
     "Images that cannot be measured, or weights that cannot be used."
 
+# %% ../nbs/practice/20_measure.ipynb #5c5542be
 def as_list(
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes, in [-1, 1]
     device=None, # where they are wanted
@@ -138,6 +139,7 @@ def _gaussian(image, layer, weights):
     cloud = stem_features(image, layer, weights)[0].flatten(1).cpu().double() # (layer, h*w)
     return cloud.mean(1), cloud.cov()
 
+# %% ../nbs/practice/20_measure.ipynb #639bf73e
 def sifid(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes
@@ -155,6 +157,7 @@ def _sorted(x):
     "Sort the last dimension; on the CPU with NumPy, whose sort is many times faster here."
     return x.sort(-1).values if x.is_cuda else torch.from_numpy(np.sort(x.cpu().numpy(), -1))
 
+# %% ../nbs/practice/20_measure.ipynb #86608e34
 def sorted_distance(
     a:torch.Tensor, # (..., n), sorted
     b:torch.Tensor, # (..., m), sorted
@@ -172,6 +175,7 @@ def _directions(number, patch, seed):
     drawn = torch.randn(number, 3*patch**2, generator=seeded(seed, "directions"), dtype=torch.float32)
     return F.normalize(drawn).reshape(number, 3, patch, patch)
 
+# %% ../nbs/practice/20_measure.ipynb #1b01c71f
 @torch.no_grad()
 def _projections(image, directions, levels):
     "Sorted projections of all patches, a tensor (number, patches) for each pyramid level that holds a patch."
@@ -227,6 +231,7 @@ def _roughness(image, first, last):
     down, across = (rows[..., 1:, :] - rows[..., :-1, :]).abs(), (rows[..., :-1, 1:] - rows[..., :-1, :-1]).abs()
     return down.mean((1, 2, 3)) + across.mean((1, 2, 3))
 
+# %% ../nbs/practice/20_measure.ipynb #5eedc75a
 def frame(
     real:torch.Tensor, # the photograph, (1, 3, H, W) in [-1, 1]
     fakes, # (N, 3, H, W), or list of (1, 3, H, W) of any sizes

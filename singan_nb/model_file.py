@@ -35,6 +35,7 @@ def checksum(
         digest.update(t.contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
+# %% ../nbs/reference/009_model_file.ipynb #c3f2d33a
 def write_tensors(
     path:str|Path, # ends in .safetensors
     tensors:dict, # by name
@@ -80,6 +81,7 @@ def check_contents(
     if metadata.get("checksum") in (None, checksum(tensors, metadata)): return
     raise ModelError(f"{path} is damaged: its contents do not match its checksum; copy or train it again")
 
+# %% ../nbs/reference/009_model_file.ipynb #c5a824ba
 def read_tensors(
     path:str|Path, # a safetensors file
     device="cpu",
@@ -115,6 +117,7 @@ def _check_tensor(name, t):
     if name.endswith(("running_var", "noise_amp")) and t.min() < 0: raise ValueError(f"{name} is negative")
     if name.endswith("z_star") and (t.ndim != 4 or t.shape[:2] != (1, 3)): raise ValueError(f"{name} is no noise")
 
+# %% ../nbs/reference/009_model_file.ipynb #873b4e66
 def _check_reach(reach):
     "Raise `ValueError` unless it is None, or two shares of an image."
     if reach is None or isinstance(reach, list) and len(reach) == 2 and all(

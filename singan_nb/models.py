@@ -86,6 +86,7 @@ def seeded(
     digest = hashlib.blake2b(repr(name).encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "big") >> 1)
 
+# %% ../nbs/lessons/04_models.ipynb #ce5adbdc
 def white_noise(
     size:tuple, # (H, W)
     n:int=1, # pictures of noise
@@ -206,6 +207,7 @@ def pretrained_models() -> list: # of str
     "Names of the pretrained models: one for each bundled photograph."
     return sorted(file.stem for file in PRETRAINED.glob("*.safetensors"))
 
+# %% ../nbs/lessons/04_models.ipynb #55f0e649
 def model_path(
     path:str|Path, # a model file, the folder of a training run, or the name of a pretrained model
 ) -> Path: # the model file

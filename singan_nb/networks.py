@@ -25,6 +25,7 @@ def conv_block(
     layers = [nn.Conv2d(channels_in, width, 3)] + ([nn.BatchNorm2d(width)] if norm else [])
     return nn.Sequential(*layers, nn.LeakyReLU(LEAK))
 
+# %% ../nbs/lessons/04_models.ipynb #41763645
 def conv_stack(
     width:int, # channels inside
     channels_out:int, # of the last convolution

@@ -24,6 +24,7 @@ from .sampling import check_finite
 class OfficialError(SinGANError):
     "A folder that is no trained model of the official code, or one that we cannot hold."
 
+# %% ../nbs/practice/26_official.ipynb #ef9715ff
 LARGEST, LONGEST = 2**30, 2**17    # bytes of a file, and of the pickle in it; those of the official code are far smaller
 _BYTES = dict(Float=4, Double=8, Half=2, BFloat16=2, Long=8, Int=4, Short=2, Char=1, Byte=1, Bool=1)    # of a number
 _ORDERED = "GLOBAL", "collections OrderedDict"
@@ -62,6 +63,7 @@ _LISTED = re.compile("PROTO EMPTY_LIST (MARK (BINUNICODE )+APPENDS |BINUNICODE A
 
 def _names(steps): return " ".join(name for name, _ in steps)
 
+# %% ../nbs/practice/26_official.ipynb #3eec80d1
 def _declared(
     steps, # of a pickle, from `_instructions`
 ) -> dict: # key -> bytes
@@ -93,6 +95,7 @@ def _declared_new(parts, size):
     if len(programs) != 1: raise ValueError(f"it has {len(programs)} pickles instead of one")
     with parts.open(programs[0]) as program: return _declared(_instructions(program))
 
+# %% ../nbs/practice/26_official.ipynb #fcdf3149
 def _packed_again(parts):
     "An archive in memory with the same parts."
     packed = io.BytesIO()

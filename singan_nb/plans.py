@@ -47,6 +47,7 @@ class Plan(NamedTuple):
         return (f"training {len(self.sizes)} scale{'s'*(len(self.sizes) != 1)} from {h}×{w} to {fine_h}×{fine_w} pixels, "
                 f"{self.iters} iterations each, on {self.device}{threads}{time}")
 
+# %% ../nbs/reference/016_plans.ipynb #1f842266
 def _duration(seconds):
     "Seconds, minutes or hours, as a person says them."
     if seconds < 90: return f"{max(5, 5*round(seconds/5))} s"

@@ -30,6 +30,7 @@ def iteration_cost(
     "Cost of an iteration at a scale, in arbitrary units: a fixed part, and the arithmetic."
     return 1 + size[0]*size[1]*width*(width + 8)/1e6
 
+# %% ../nbs/reference/015_progress.ipynb #2b98883b
 def scale_costs(
     config, # `Config`
     sizes:list, # of (H, W), one for each scale
@@ -45,6 +46,7 @@ class LogLines:
         if text.strip(): sys.stderr.write(text.strip() + "\n")
     def flush(self): sys.stderr.flush()
 
+# %% ../nbs/reference/015_progress.ipynb #a682f5ab
 def progress_bar(**options): # of tqdm; returns a bar
     "A bar in a terminal or a notebook; a line a minute where standard error is a file or a pipe."
     notebook = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)

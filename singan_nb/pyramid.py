@@ -42,6 +42,7 @@ def check_size(
     if min(h, w) < 1: raise SinGANError(f"a size must be at least 1 × 1 pixels, not {h} × {w}")
     return h, w
 
+# %% ../nbs/lessons/03_pyramid.ipynb #29940c5a
 def finest_size(
     size:tuple, # (H, W) of the photograph
     max_size:int=250, # longer side, in pixels; a smaller photograph is not enlarged

@@ -25,6 +25,7 @@ def _pictures(picture, size):
     if picture.format == "MPO" or not getattr(picture, "is_animated", False): return None   # MPO: a photograph and its depths
     return picture.n_frames if picture.format != "GIF" or size < 2**21 else "many"       # a GIF is counted one by one
 
+# %% ../nbs/reference/006_reading.ipynb #32aa8ee5
 def _file_pixels(data, name, formats, most):
     "The pixels of a file's content as colours (H, W, 3) and alpha."
     if formats == READ or "TIFF" in formats:

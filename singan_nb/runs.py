@@ -31,6 +31,7 @@ def _windows_problem(name):
     if name != name.rstrip(". "): return "ends in a dot or a space"
     return "holds one of < > : \" | ? *" if set(name) & set('<>:"|?*') else None
 
+# %% ../nbs/reference/014_runs.ipynb #a80a889d
 def run_folder(
     folder:str|Path, # as a user gives it; ~ is the home folder
 ) -> Path:
@@ -46,12 +47,14 @@ def run_folder(
 class RunBusy(RunError):
     "A run directory in which another process trains."
 
+# %% ../nbs/reference/014_runs.ipynb #94c0b5fe
 def _remove(file):
     "Remove a file; False if the system does not allow it, as Windows does while it is open."
     try: file.unlink(missing_ok=True)
     except OSError: return False
     return True
 
+# %% ../nbs/reference/014_runs.ipynb #6b5c9917
 def _owner(folder):
     "Who noted itself as the owner of a run."
     try: return text_of(folder/".owner")
@@ -91,6 +94,7 @@ def _kept_config(folder):
         with suppress(ModelError, KeyError, ValueError, TypeError):
             return Config.of(json.loads(read_checkpoint(folder/name).metadata["config"]))
 
+# %% ../nbs/reference/014_runs.ipynb #c0baead1
 def read_config(
     folder:str|Path, # of a run
 ): # Config, or None if no run was begun there
@@ -114,8 +118,10 @@ def _log_text(rows):
     writer = csv.writer(text, lineterminator="\n"); writer.writerow(LOG); writer.writerows(rows)
     return text.getvalue()
 
+# %% ../nbs/reference/014_runs.ipynb #0dafe14b
 def _fingerprint(text): return hashlib.sha256(text.encode()).hexdigest()
 
+# %% ../nbs/reference/014_runs.ipynb #5da617b7
 def read_log(
     folder:str|Path, # of a run
 ) -> list: # of (scale, iteration, distance, penalty, adversarial, reconstruction)
@@ -136,10 +142,12 @@ def _check_empty(folder, resume):
     if resume: raise RunError(f"{folder} holds other files and no run to go on with; give a new folder")
     raise RunError(f"{folder} is not empty; go on with resume=True, or give a new folder")
 
+# %% ../nbs/reference/014_runs.ipynb #8b75b574
 def _same_picture(image, other):
     "Do two tensors show the same? In image.png it is rounded to 8 bits."
     return image.shape == other.shape and (image.cpu() - other.cpu()).abs().max() <= 3/127.5
 
+# %% ../nbs/reference/014_runs.ipynb #0d84cf09
 def _check_same(folder, before, config, image):
     "A run goes on with the photograph and the configuration that it was begun with."
     given = "resume with the same, or give a new folder"
@@ -160,6 +168,7 @@ def _check_model(file, model, config, image):
     if wrong: raise RunError(f"{file} is a model of {' and '.join(wrong)} than the run; "
                              "copy the right one back, or begin again in a new folder")
 
+# %% ../nbs/reference/014_runs.ipynb #451543da
 def _lost(folder, owner, finished):
     "Why nothing can be saved in the folder of a run any more, or None."
     needed = ["config.json", "image.png"] + ["model.safetensors"]*(finished > 0)

@@ -103,6 +103,7 @@ def as_size(
     if size is None: return None                                        # the photograph's
     return check_size(size)
 
+# %% ../nbs/lessons/09_sampling.ipynb #c3ce0a1c
 def check_sampling(
     model:SinGAN,
     n:int, # samples
@@ -117,10 +118,10 @@ def check_sampling(
     with memory_for(sizes[-1], sampling_memory(sizes[-1], finest_width(model)), model.device): pass
     return sizes
 
+# %% ../nbs/lessons/09_sampling.ipynb #27143ba1
 def finest_width(model:SinGAN) -> int: # channels
     "Channels of the finest scale."
     return model.scales[-1].generator.shape[0]
-
 
 # %% ../nbs/lessons/09_sampling.ipynb #9a51d002
 def check_finite(
@@ -132,6 +133,7 @@ def check_finite(
                          "too large or damaged; copy it again, or train it again")
     return images
 
+# %% ../nbs/lessons/09_sampling.ipynb #e7417ace
 @torch.no_grad()
 def _batches(model, base, n, seed, start_scale, sizes, batch=None, all_scales=False, tile=1024, noise=True):
     "Pictures of what enters a start scale, a batch at a time."
@@ -144,7 +146,6 @@ def _batches(model, base, n, seed, start_scale, sizes, batch=None, all_scales=Fa
             images = model(noises, base.expand(len(numbers), -1, -1, -1), start_scale, sizes=sizes, all_scales=all_scales,
                            run=in_tiles(tile))
         yield check_finite(images)
-
 
 # %% ../nbs/lessons/09_sampling.ipynb #a8b55ab7
 def sample_batches(
@@ -202,6 +203,7 @@ def scale_at(
                           "a coarser scale gives; train a model of at least two scales")
     return min(max(round(share*last), first), last)
 
+# %% ../nbs/lessons/09_sampling.ipynb #f1a48cfc
 def pick_scale(
     model:SinGAN,
     start_scale:int|None, # the one that was asked for; None takes the one at the share

@@ -29,6 +29,7 @@ def as_webp(
     picture.save(buffer, "WEBP", method=4, save_all=picture.format == "GIF", **dict(lossless=True) if few else dict(quality=84))
     return buffer.getvalue()
 
+# %% ../nbs/reference/007_show.ipynb #f4aaa0af
 class Picture:
     "A PNG with the text that stands for it; Jupyter shows it as a cell's last value, as WebP."
     kind = "webp" # that a page gets
@@ -66,6 +67,7 @@ def caption_font(
     "DejaVu Sans, which knows × and σ; it comes with matplotlib."
     return ImageFont.truetype(str(Path(matplotlib.get_data_path())/"fonts"/"ttf"/"DejaVuSans.ttf"), size)
 
+# %% ../nbs/reference/007_show.ipynb #aec86382
 def _cell(image, height, caption, font):
     "One image with its caption below, as a Pillow picture."
     h, w = image.shape[-2:]
@@ -89,6 +91,7 @@ def _images(images):
         check_tensor(image)
         yield image if image.ndim == 4 else image[None]
 
+# %% ../nbs/reference/007_show.ipynb #a5451bc5
 def _captions(captions, count):
     "A caption for each of `count` images, or more."
     captions = [captions] if isinstance(captions, str) else list(captions or [""]*count)

@@ -39,6 +39,7 @@ def _unread(page):
     return ImageError(f"is a TIFF of {page.samplesperpixel} × {dtype if dtype and dtype.itemsize*8 == bits else f'{bits} bits'} "
                       f"({kind}, compression {method}), which is not read; export it as RGB of 8 or 16 bits without compression")
 
+# %% ../nbs/reference/005_tiff.ipynb #72d536aa
 def _white(page):
     "The value of white in a page of whole numbers: as many bits as it says, or as its greatest value needs."
     if page.dtype.kind != "u": return None
@@ -55,11 +56,13 @@ def _inflated(strip, size):
     file = b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(tags)) + index + bytes(4)
     with opened(file, "TIFF") as picture: return picture.tobytes()
 
+# %% ../nbs/reference/005_tiff.ipynb #0f89567b
 def _strip(page):
     "Rows and columns of a strip or tile, and how many numbers a pixel has in it."
     size = (page.tilelength, page.tilewidth) if page.is_tiled else (min(page.rowsperstrip, page.imagelength), page.imagewidth)
     return *size, 1 if page.planarconfig == 2 else page.samplesperpixel
 
+# %% ../nbs/reference/005_tiff.ipynb #1c613f3a
 def _without_lzw(page, buffer):
     "Append all strips or tiles of an LZW page to the buffer of its file once more, as deflate, and let the page point there."
     rows, width, samples = _strip(page)
@@ -81,6 +84,7 @@ def _run_lengths(strip):
         at += first + 2 if first < 128 else 1 + (first > 128)
     return total
 
+# %% ../nbs/reference/005_tiff.ipynb #297fd62b
 def _length(strip, method, most):
     "Bytes that a packed strip stands for, counted up to `most`."
     if method == 32773: return _run_lengths(strip)
@@ -134,11 +138,13 @@ def _silent():
     try: yield
     finally: _quiet.reset(before)
 
+# %% ../nbs/reference/005_tiff.ipynb #ca2642c3
 def _passes(page, data):
     "Passes over the pixels that a JPEG inside a page makes."
     if page.compression not in (6, 7): return 1
     return max(data.count(b"\xff\xda", at, at + size) for at, size in zip(page.dataoffsets, page.databytecounts))
 
+# %% ../nbs/reference/005_tiff.ipynb #b1329a02
 def _padded(page):
     "Width and height of a page with its tiles, of which the last may reach far over the edge."
     size = (page.imagewidth, page.imagelength)

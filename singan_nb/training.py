@@ -97,6 +97,7 @@ class Interrupted(KeyboardInterrupt):
     "A training that was stopped; `model` holds the scales so far, the last one as it stood."
     def __init__(self, message, model): super().__init__(message); self.model = model
 
+# %% ../nbs/lessons/08_training.ipynb #c000d2e4
 @contextmanager
 def _deferred_interrupt(watch):
     "Turn the first Ctrl-C, or the first request to end, into a mark on watch; the second one is itself again."
@@ -124,6 +125,7 @@ def _lower(watch):
     else: name, value = "width", max(1, config.width//2)
     return f"{name}={value} (now {getattr(config, name)}) takes about half"
 
+# %% ../nbs/lessons/08_training.ipynb #8e9dcc68
 def _saved(run):
     "Where the state before a failure lies."
     if run is None: return "nothing is saved without a run directory"

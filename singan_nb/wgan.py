@@ -19,6 +19,7 @@ def critic_loss(
     "What the critic minimizes, without the penalty: the negated estimate of the earth mover's distance."
     return fake_score.mean() - real_score.mean()
 
+# %% ../nbs/lessons/02_wgan_gp.ipynb #802400bf
 def generator_loss(
     fake_score:torch.Tensor, # scores of generated patches, any shape
 ) -> torch.Tensor: # scalar

@@ -41,6 +41,7 @@ def free_device(
     try: yield f"cuda:{mine}"
     finally: locks[mine].release()
 
+# %% ../nbs/reference/019_workers.ipynb #4c90ae84
 def _taken(lock):
     "Take a lock if it is free."
     try: lock.acquire()
@@ -58,6 +59,7 @@ def _measured(model):
                 rmse=round(reconstruction_error(model), 4),
                 sifid=round(sifid(image, sample(model, 8, seed=0)).mean().item(), 4))
 
+# %% ../nbs/reference/019_workers.ipynb #c3c44e28
 def _train_when_free(device, **task):
     "Train, or go on, or wait while another process does so."
     while True:
@@ -65,12 +67,14 @@ def _train_when_free(device, **task):
             with free_device(device) as here: return train(device=here, resume=True, progress=False, **task)
         except RunBusy: time.sleep(1)
 
+# %% ../nbs/reference/019_workers.ipynb #84ece66a
 def model_checksum(
     run, # Path, folder of a run
 ): # str
     "The checksum of a run's model, which was opened before: its size is what it says."
     return file_checksum(run/"model.safetensors", math.inf)
 
+# %% ../nbs/reference/019_workers.ipynb #8dd40202
 def _failed(name, picture, error):
     "The row of a picture that has no model."
     kind = "" if isinstance(error, (SinGANError, OSError)) else f"{type(error).__name__}: "
@@ -78,6 +82,7 @@ def _failed(name, picture, error):
     if isinstance(error, OSError) and error.strerror: words = f"{error.filename or 'writing'}: {error.strerror}"
     return dict(name=name, picture=str(picture), status="failed", error=kind + printable(" ".join(words.split())))
 
+# %% ../nbs/reference/019_workers.ipynb #e38a4073
 def train_one(
     picture:Path,
     run:Path, # folder of the run; its name is the picture's
@@ -153,6 +158,7 @@ def _start(threads, answers):
     threading.Thread(target=_listen, args=(worker, answers), daemon=True).start()
     return worker
 
+# %% ../nbs/reference/019_workers.ipynb #a6672dbe
 def _listen(worker, answers):
     "Pass on the answers of a worker, and None when it has ended."
     with worker.stdout as lines:
@@ -160,6 +166,7 @@ def _listen(worker, answers):
             if line.startswith(b"{") and line.endswith(b"\n"): answers.put((worker, json.loads(line)))
     answers.put((worker, None))
 
+# %% ../nbs/reference/019_workers.ipynb #d2dc8d25
 def _hand(worker, task):
     "Give a worker its next picture; returns the task. A worker that has died will be noticed by its end."
     words = {**task, "config": dataclasses.asdict(task["config"]), "picture": str(task["picture"]), "run": str(task["run"])}
@@ -175,10 +182,12 @@ def _how(worker):
     last = worker.said.read().decode(errors="replace").strip().splitlines()[-1:]
     return f"exit code {code}" + "".join(f", {line.strip()}" for line in last)
 
+# %% ../nbs/reference/019_workers.ipynb #84905057
 def _close(worker):
     "No more pictures for a worker."
     with suppress(OSError): worker.stdin.close()
 
+# %% ../nbs/reference/019_workers.ipynb #754eb0d3
 def _end(workers):
     "Let workers save their states and end; one that does not end is killed."
     for worker in workers: _close(worker)
@@ -242,6 +251,7 @@ def _dask(address, jobs):
     finally:
         if local: local.close()
 
+# %% ../nbs/reference/019_workers.ipynb #82959983
 @contextmanager
 def _ray(address, jobs):
     "The workers of a Ray cluster."
@@ -290,6 +300,7 @@ def do_on_cluster(
         if stalled == TRIES: break
     for task in tasks: yield _failed(task["run"].name, task["picture"], reason)
 
+# %% ../nbs/reference/019_workers.ipynb #0c524676
 def _states(tasks):
     "What is known of the pictures of some tasks."
     return [read_state(state_file(task["run"].parent, task["run"].name)) for task in tasks]

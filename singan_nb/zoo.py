@@ -26,6 +26,7 @@ class Photograph:
     licence: str   # SPDX identifier
     changes: str   # what was changed
 
+# %% ../nbs/reference/002_zoo.ipynb #f94753d8
 def bundled_images() -> list: # of `Photograph`
     "The photographs of the package."
     rows = json.loads((PHOTOGRAPHS/"credits.json").read_text(encoding="utf-8"))

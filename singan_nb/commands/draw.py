@@ -29,6 +29,7 @@ def output_size(
     if height is None and width is None: return None
     return (height or max(1, round(own[0]*width/own[1])), width or max(1, round(own[1]*height/own[0])))
 
+# %% ../../nbs/reference/033_draw.ipynb #c87afd64
 def tell_drawing(
     network, # `SinGAN`
     size=None, # (H, W); the model's own by default
@@ -97,6 +98,7 @@ def sample_command(
     _write_sheets(network, shown, out, grid, strip, seed, size)
     say(f"wrote {count(n, 'picture')} of {image.shape[-2]}×{image.shape[-1]} pixels to {out}")
 
+# %% ../../nbs/reference/033_draw.ipynb #888809bd
 def _write_sheets(network, shown, out, grid, strip, seed, size):
     "The sheets that were asked for: photograph and samples, and a sample from every start scale."
     from singan_nb.images import save_image
@@ -118,6 +120,7 @@ def _chosen(network, start_scale, share, first=1):
     return used, f"from scale {used} of {first} to {len(network.scales) - 1}" + (
         ", chosen; --start-scale sets it" if start_scale is None else "")
 
+# %% ../../nbs/reference/033_draw.ipynb #4734031a
 def write_result(
     network, # `SinGAN`
     given, # image, (1, 3, H, W): the first of the strip
@@ -177,6 +180,7 @@ def _change(function, share, model, picture, mask, start_scale, out, seed, blend
     make = lambda k: function(network, image, marked, start_scale=k, seed=seed, blend=blend)
     write_result(network, image, make, start_scale=start_scale, share=share, out=out, strip=strip)
 
+# %% ../../nbs/reference/033_draw.ipynb #5d05237a
 @command("edit", "Applications", "singan edit dunes edited.png mask.png --out out.png")
 def edit_command(
     model:Model,
@@ -190,6 +194,7 @@ def edit_command(
     from singan_nb.edit import EDIT_SHARE, edit
     _change(edit, EDIT_SHARE, model, edited, mask, start_scale, out, seed, blend, strip, device)
 
+# %% ../../nbs/reference/033_draw.ipynb #6bb29ef0
 @command("harmonize", "Applications", "singan harmonize dunes pasted.png mask.png --out out.png")
 def harmonize_command(
     model:Annotated[str, typer.Argument(help="A model file or a run folder, of the background alone.")],
@@ -213,6 +218,7 @@ def _film_strip(films, file):
         names.append(f"start {k}: moves {movement(film):.1f}")
     _write_strip(pictures, names, file)
 
+# %% ../../nbs/reference/033_draw.ipynb #d2f757e8
 @command("animate", "Applications", "singan animate dunes --out dunes.gif --loop")
 def animate_command(
     model:Model,

@@ -37,6 +37,7 @@ def compare_enlargements(
               for name, image in (("bicubic", bicubic), ("ours", ours), ("truth", truth))}
     return scores, [small, truth, bicubic, ours]
 
+# %% ../../nbs/reference/034_enlarge.ipynb #b2073ca0
 def _superres_benchmark(folder, factor, config, out, device):
     "Enlarge all pictures of a folder; one line for each, and the means."
     from singan_nb.files import write_json
@@ -93,6 +94,7 @@ def superres_command(
     save_image(large, out)
     say(f"wrote {out}, {large.shape[-2]}×{large.shape[-1]} pixels")
 
+# %% ../../nbs/reference/034_enlarge.ipynb #11c410c8
 def _tell_enlarging(size, factor, config, device, anyway):
     "Refuse a photograph that is too large to train on; say what is made of it."
     from singan_nb.superres import plan_enlargement, superres_config

@@ -30,6 +30,7 @@ def _report(scores, layer):
         show(f"{'diversity':12}{scores['diversity']:10.4f}{'-':>10}{len(scores['swd']):7}")
     for note in scores["notes"]: show(f"note: {note}")
 
+# %% ../../nbs/reference/035_measure.ipynb #7c5f89d3
 def _as_json(scores, names, layer):
     "The same for scripts, with every fake's own scores."
     from singan_nb.bench import summary
@@ -56,6 +57,7 @@ def _samples(places):
     if left and not files: raise refused(f"there are no samples: {note}")
     return files, [note] if left else []
 
+# %% ../../nbs/reference/035_measure.ipynb #6d032830
 def _drawn(network, n, seed, start_scale):
     "Samples by name."
     from singan_nb.sampling import check_sampling, sample
@@ -101,11 +103,13 @@ def _listed(text, kind=str):
     try: return [kind(value) for value in text.split(",") if value.strip()]
     except ValueError: raise refused(f"{text!r} is no list of whole numbers; write it like 0,1,2") from None
 
+# %% ../../nbs/reference/035_measure.ipynb #bc25afcf
 def _check_results_name(out):
     "Raise `SinGANError`, before the work begins, if no results file can be written there."
     if out.suffix != ".json": raise refused(f"--out {out} must end in .json")
     check_place(out)
 
+# %% ../../nbs/reference/035_measure.ipynb #52e7f1f8
 def _tell_trainings(names, configs, device):
     "Check that the photographs are there; say how many trainings there are, and what the first one takes."
     from singan_nb.plans import plan_training
@@ -140,6 +144,7 @@ def quality(
     measure_all(out, results, names, configs=configs, number=number, device=device, runs=runs, report=say)
     say(f"{count(len(results['rows']), 'measurement')} in {out}")
 
+# %% ../../nbs/reference/035_measure.ipynb #1553ea1a
 @command("bench", "Measure", "singan bench --out bench.json --sizes 64")
 def bench(
     out:Annotated[Path, out_option("Results file (.json); what it holds is not measured again.")],

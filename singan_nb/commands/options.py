@@ -27,6 +27,7 @@ GROUPS = "Start here", "Train", "Applications", "Measure", "More"
 class Ended(Exception):
     "What ended a command, wrapped: Typer would turn it into a bare exit code."
 
+# %% ../../nbs/reference/031_options.ipynb #deebfdc9
 class Commands(TyperGroup):
     "The commands, in the help by groups."
     def format_commands(self, ctx, formatter):
@@ -39,6 +40,7 @@ class Commands(TyperGroup):
         try: return super().invoke(ctx)
         except (KeyboardInterrupt, OSError) as error: raise Ended from error
 
+# %% ../../nbs/reference/031_options.ipynb #89ddada0
 app = typer.Typer(
     cls=Commands, help="SinGAN: a generative model from a single photograph.", rich_markup_mode=None,
     epilog="\b\nsingan COMMAND --help         more, with an example\n"           # \b: the lines stay as they are
@@ -59,6 +61,7 @@ quietness = ContextVar("quiet", default=None)                  # True: errors al
 def _set_quiet(value:Optional[bool]):
     if value is not None: quietness.set(value)
 
+# %% ../../nbs/reference/031_options.ipynb #148bbbe5
 Quiet = Annotated[Optional[bool], typer.Option(
     "-q/-v", "--quiet/--verbose", callback=_set_quiet, show_default=False,
     help="Say nothing but errors and results; or more: settings, versions, and of errors where they arose.")]
@@ -69,6 +72,7 @@ def show(
     "Print a result: one line, in which a name from outside cannot move the cursor or end the line."
     print(safe(str(text)), flush=True)
 
+# %% ../../nbs/reference/031_options.ipynb #f10f36f3
 def say(
     text, # of any type
     file=None, # stream; standard output by default
@@ -76,6 +80,7 @@ def say(
     "Print what is worth knowing, if `-q` does not forbid it."
     if not quietness.get(): print(safe(str(text)), file=file, flush=True)
 
+# %% ../../nbs/reference/031_options.ipynb #1fa56488
 def safe(
     text, # str
 ): # str
@@ -84,6 +89,7 @@ def safe(
     from singan_nb.files import printable
     return printable(text)
 
+# %% ../../nbs/reference/031_options.ipynb #baa5be90
 def refused(
     message, # what cannot work, and what to give instead
 ): # `SinGANError`
@@ -91,6 +97,7 @@ def refused(
     from singan_nb.files import SinGANError
     return SinGANError(message)
 
+# %% ../../nbs/reference/031_options.ipynb #40ff9403
 def count(
     number, # how many
     what, # the word for one
@@ -111,6 +118,7 @@ def one_of(
     return typer.Option(help=help, metavar=f"[{'|'.join(choices)}]", callback=check,
                         autocompletion=lambda incomplete: [c for c in choices if c.startswith(incomplete)])
 
+# %% ../../nbs/reference/031_options.ipynb #c51ee1ef
 def _check_out(value):
     "A path to write to. Refuses a name that no file can have, or that no one could open again."
     if not value: raise typer.BadParameter("it is empty; give the name of a file or folder")
@@ -121,6 +129,7 @@ def _check_out(value):
     if longest > 200: raise typer.BadParameter(f"a name of {longest} bytes is too long; give one of at most 200")
     return path.absolute() if str(path).startswith("~") else path            # ./~ or ~nobody: not expanded later either
 
+# %% ../../nbs/reference/031_options.ipynb #d1e50ac4
 def out_option(
     help, # what is written
     *names, # of the option; by default the parameter's own
@@ -128,6 +137,7 @@ def out_option(
     "An option for a path to write to."
     return typer.Option(*names, help=help, metavar="PATH", parser=_check_out)
 
+# %% ../../nbs/reference/031_options.ipynb #ec396973
 def check_amount(
     value, # float
 ): # the value
@@ -173,6 +183,7 @@ def check_picture_name(
     from singan_nb.images import check_picture_file
     check_picture_file(out, size); check_place(out)
 
+# %% ../../nbs/reference/031_options.ipynb #5b65823f
 def check_place(
     out, # Path
 ):
@@ -190,6 +201,7 @@ def _version(ctx:typer.Context, version:bool = typer.Option(False, "--version", 
     if version: print(singan_nb.__version__); raise typer.Exit()
     if ctx.invoked_subcommand is None: print(ctx.get_help())
 
+# %% ../../nbs/reference/031_options.ipynb #1cb445d2
 @command("images", "Start here", "singan images")
 def images(quiet:Quiet = None):
     "List the bundled photographs."
@@ -204,6 +216,7 @@ def _found(name, bundled, mine):
     say(f"{name}: the bundled one is used; the folder here of that name would be ./{name}", sys.stderr)
     return bundled[name]
 
+# %% ../../nbs/reference/031_options.ipynb #fdfae434
 def open_photograph(
     name, # of a file, or of a bundled photograph
 ): # image, (1, 3, H, W) in [-1, 1]
@@ -212,6 +225,7 @@ def open_photograph(
     from singan_nb.images import load_image
     return load_image(_found(name, {photo.name: photo.path for photo in bundled_images()}, Path(name).is_file()))
 
+# %% ../../nbs/reference/031_options.ipynb #1fd32e15
 def open_model(
     name, # of a file, a run folder or a bundled model
     device="cpu",

@@ -29,6 +29,7 @@ def _setting(text):
     try: return name, tuple(map(float, value.strip("()[]").split(","))) if kind is tuple else kind(value)
     except ValueError: return name, value
 
+# %% ../../nbs/reference/032_train.ipynb #cbd614c5
 def read_settings(
     file:Path, # TOML
 ) -> dict: # hyperparameters by name, perhaps preset
@@ -42,6 +43,7 @@ def read_settings(
     except (ValueError, RecursionError) as error:
         raise refused(f"--config {file} is no TOML ({error}); write lines like lr = 0.001") from None
 
+# %% ../../nbs/reference/032_train.ipynb #6e38d74c
 def build_config(
     given, # options by name of the field; None: not given
     settings=None, # of --set: a list of FIELD=VALUE
@@ -73,6 +75,7 @@ def shell_line(
     line = ["singan", *words, "--", *names] if dashed else ["singan", words[0], *names, *words[1:]]
     return " ".join(map(_quoted, line))
 
+# %% ../../nbs/reference/032_train.ipynb #65abaed7
 def _quoted(word):
     "A word for the shell; one with letters that no terminal shows, as bash, zsh and ksh write it."
     if word.isprintable(): return shlex.quote(word)
@@ -88,6 +91,7 @@ def _check_memory(needed, device, anyway):
     if sys.stdin.isatty() and sys.stderr.isatty() and typer.confirm(f"{problem}; begin all the same?", err=True): return
     raise refused(f"{problem}; choose a smaller max_size or crop, or give --yes to begin all the same")
 
+# %% ../../nbs/reference/032_train.ipynb #998cd221
 def tell_training(
     size, # (H, W) of the photograph
     config, # `Config`
@@ -108,6 +112,7 @@ def tell_training(
     say(f"singan_nb {singan_nb.__version__}, torch {torch.__version__}, Python {sys.version.split()[0]}", sys.stderr)
     say(", ".join(f"{name}={value}" for name, value in vars(config).items()), sys.stderr)
 
+# %% ../../nbs/reference/032_train.ipynb #04954e12
 def begun(
     out, # Path
 ): # `Config` or None
@@ -162,6 +167,7 @@ def train_many_command(
     show(f"wrote {out/'summary.csv'}: {trained} of {len(rows)} trained")
     if trained < len(rows): raise typer.Exit(1)
 
+# %% ../../nbs/reference/032_train.ipynb #91d7154f
 def _outcome(row):
     "What became of a picture, on one line."
     if row["status"] != "trained": return f"failed: {row['error']}" if row["status"] == "failed" else "not reached yet"

@@ -27,6 +27,7 @@ def data_url(
     Image.fromarray(to_pixels(image)).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
+# %% ../../nbs/reference/022_canvas.ipynb #152b3727
 def from_data_url(
     url:str,
     size:tuple, # (H, W) that the image must have

@@ -54,6 +54,7 @@ def judge(
     slope, = torch.autograd.grad(scores.mean(), image)
     return scores.detach(), slope
 
+# %% ../../nbs/reference/027_critic.ipynb #f1e7a57d
 def heat(
     scores:torch.Tensor, # (1, 1, h, w)
     low:float, high:float, # shown as dark blue, as yellow

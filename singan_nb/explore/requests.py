@@ -32,6 +32,7 @@ class Shown:
     fps:float = 10                             # of an animation, frames a second
     imports:tuple = ()                         # lines before the code, for names that the star does not bring
 
+# %% ../../nbs/reference/020_requests.ipynb #d86993b0
 class Dropped(Exception):
     "A request that a newer one has overtaken."
 
@@ -181,6 +182,7 @@ def sheet(
     "Images side by side."
     return images_grid(images, captions, columns, height=height)
 
+# %% ../../nbs/reference/020_requests.ipynb #df888c5d
 def stacked(
     *sheets, # Pillow pictures
 ) -> Image.Image:
@@ -189,6 +191,7 @@ def stacked(
     for i, s in enumerate(sheets): whole.paste(s, (0, sum(t.height + 8 for t in sheets[:i])))
     return whole
 
+# %% ../../nbs/reference/020_requests.ipynb #8cbe6533
 def packed(
     picture:Image.Image,
     alt:str, # what it shows, in words

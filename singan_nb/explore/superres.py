@@ -23,6 +23,7 @@ class Abort(Callback):
     def __init__(self, check): self.check = check
     def on_iteration(self, watch): self.check()
 
+# %% ../../nbs/reference/025_superres.ipynb #7cd916e8
 class SuperresController(Controller):
     "Factor, pass, strength, noise, split."
     name = "superres"

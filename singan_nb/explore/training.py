@@ -190,6 +190,7 @@ class TrainingExplorer(Explorer):
         stop.disabled = phase not in ("running", "paused")
         for control in self.controls.values(): control.disabled = phase in ("running", "paused")
 
+# %% ../../nbs/reference/030_training.ipynb #ff19f642
 def explore_training(
     image="dunes", # (1, 3, H, W) in [-1, 1], a picture file, or the name of a bundled photograph
     out=None, # run directory, where a later call finds it again; a temporary one by default

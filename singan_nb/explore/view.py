@@ -29,6 +29,7 @@ def javascript(
     "The text of the file. A path would do for anywidget, but it watches the file and keeps all its widgets for that."
     return (files("singan_nb")/"canvas"/name).read_text("utf-8")
 
+# %% ../../nbs/reference/021_view.ipynb #f669797d
 class Names(anywidget.AnyWidget):
     "Invisible; tells screen readers what the controls around it are called."
     _esm = javascript("names.js")
@@ -43,6 +44,7 @@ def slider(
     return kind(value, min=low, max=high, step=step, description=name, continuous_update=False,
                 style=dict(description_width="10em"), layout=dict(width="25em"))
 
+# %% ../../nbs/reference/021_view.ipynb #75d9b3ad
 def number(
     name:str, # that stands beside it
     value:int,
@@ -51,6 +53,7 @@ def number(
     return widgets.IntText(value, description=name, continuous_update=False, layout=dict(width="24em"),
                            style=dict(description_width="9em"))
 
+# %% ../../nbs/reference/021_view.ipynb #96563850
 def choice(
     name:str, # that stands beside it
     options, # list of str
@@ -68,6 +71,7 @@ def cancel_button(
     button.on_click(lambda _: controller.cancel())
     return button
 
+# %% ../../nbs/reference/021_view.ipynb #ced8e5e9
 def check_box(
     name:str, # that stands beside it
     value:bool,
@@ -86,6 +90,7 @@ def picture_html(
             f'<img alt="{html.escape(printable(picture.alt))}" style="max-width:100%" '
             f'src="data:image/{kind};base64,{base64.b64encode(picture.png).decode()}"></figure>')
 
+# %% ../../nbs/reference/021_view.ipynb #0a96dfff
 def status_html(
     number:int, # of the request
     state:str, # "busy", "done" or "error"

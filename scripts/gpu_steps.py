@@ -110,7 +110,7 @@ def smoke(step):
     from make_pretrained import settings
     torch.nn.Conv2d(3, 3, 3).to(step.device)(torch.zeros(1, 3, 8, 8, device=step.device)).sum().item()
     started, config = step.used(), step.config(settings(PHOTOGRAPH, preset="gpu"))
-    step.attempt(dict(what="pace", photograph=PHOTOGRAPH, iters=config.iters, started=started), pace, PHOTOGRAPH, config, step.device, step.iterations)
+    step.attempt(dict(what="pace", photograph=PHOTOGRAPH, iters=config.iters, started=started), pace, PHOTOGRAPH, config, step.device, iterations=step.iterations)
     step.attempt(dict(what="short training", photograph=PHOTOGRAPH, iters=16), short_training, step, replace(config, iters=16))
 
 
@@ -186,7 +186,7 @@ def bench(step):
     for graph, preset, precision in product((True, False), ("gpu", "paper"), ("bf16", "tf32", "fp32")):
         config = step.config(Config.preset(preset, max_size=250, precision=precision))
         step.attempt(dict(preset=preset, graph=graph, precision=precision, iters=config.iters),
-                     pace, PHOTOGRAPH, config, step.device, step.iterations, FastTrainer if graph else eager)
+                     pace, PHOTOGRAPH, config, step.device, iterations=step.iterations, trainer=FastTrainer if graph else eager)
 
 
 def sizes(step):
@@ -198,7 +198,7 @@ def sizes(step):
             path = save_image(resize(image, (round(h*size/w), size)).clamp(-1, 1), Path(folder)/f"{size}.png")
             config = step.config(Config.preset("gpu"), max_size=size)
             row = dict(preset="gpu", max_size=size, iters=config.iters, image="enlarged, for timing only")
-            tasks.append((step.attempt(row, pace, str(path), config, step.device, step.iterations), path, config))
+            tasks.append((step.attempt(row, pace, str(path), config, step.device, iterations=step.iterations), path, config))
         for row, path, config in tasks:
             if 1.3*row.get("expected", float("inf")) < step.left(): step.attempt(row, timed, path, config, step.device)
 

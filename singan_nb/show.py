@@ -20,10 +20,10 @@ from .images import as_image, check_tensor, to_pixels
 COLOURS = 2**14 # a picture of more is a photograph
 
 def as_webp(
-    data:bytes, # a picture of any format that Pillow reads; of a GIF all frames
+    data:bytes, # a PNG, or a GIF with all its frames
 ) -> bytes:
     "The same as WebP, a third of a PNG's size: exact up to 16,384 colours (diagrams, a few large pixels), else as near as an eye sees."
-    picture, buffer = Image.open(io.BytesIO(data)), io.BytesIO()
+    picture, buffer = Image.open(io.BytesIO(data), formats=("PNG", "GIF")), io.BytesIO()
     if max(picture.size) > 16383: return data                        # a WebP cannot be larger
     few = picture.convert("RGB").getcolors(COLOURS) is not None
     picture.save(buffer, "WEBP", method=4, save_all=picture.format == "GIF", **dict(lossless=True) if few else dict(quality=84))

@@ -180,7 +180,7 @@ class NoTraining:
 
 
 def test_quality_keeps_what_was_measured_before_a_failure(results, tmp_path, monkeypatch):
-    def broken(name, config, *rest):
+    def broken(name, config, *rest, **options):
         if config.seed: raise RuntimeError("the machine is gone")
         return dict(seconds=1), [load_image(name)]*7
     monkeypatch.setattr(bench, "quality_row", broken)

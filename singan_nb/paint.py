@@ -80,8 +80,9 @@ def train_on_palette(
                               previous=(old, critic), iters=iters, critic_steps=1, generator_steps=1, gp_every=4,
                               crop=64, critic_border="zero", seed=seed)
         for _ in range(iters): trainer.step()
-    trained = SinGAN(model.image, model.grey_noise, model.record)
-    trained.scales.extend([*model.below(scale).scales, trainer.frozen(), *model.scales[scale+1:]])
+    trained = model.below(scale)
+    trained.record = model.record
+    trained.scales.extend([trainer.frozen(), *model.scales[scale+1:]])
     return trained.eval()
 
 # %% ../nbs/applications/10_paint.ipynb #20ed1d88
